@@ -1,0 +1,40 @@
+//! The one way in: trace fields, missing fields, the spool, and only then the word that it is kept.
+
+use smtp::{Reply, ReversePath};
+
+use crate::letter::{LetterParams, Origin, Recipient};
+
+/// A letter that asks to be taken. Its text is in the [`Draft`](crate::Draft) given with it.
+#[derive(Clone, Debug)]
+pub struct NewLetter {
+    pub from: ReversePath,
+    pub params: LetterParams,
+    pub recipients: Vec<Recipient>,
+    pub origin: Origin,
+    /// The Received field's `from` and `tls` clauses and the like; intake adds the identifier, `by` and the date.
+    pub received: mail::trace::Received,
+    /// Add Date and Message-ID where they are missing (RFC 6409 §8); for submissions only.
+    pub complete_header: bool,
+}
+
+/// Why a letter was not taken. The client keeps it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refusal {
+    #[error("the spool cannot write: {0}")]
+    Spool(String),
+    #[error("the disk has too little room left")]
+    NoSpace,
+    #[error("the server is stopping")]
+    Stopping,
+}
+
+impl Refusal {
+    /// What the client is told.
+    pub fn reply(&self) -> Reply {
+        match self {
+            Self::Spool(_) => Reply::new(451, (4, 3, 0), "the letter could not be stored; try again later"),
+            Self::NoSpace => Reply::new(452, (4, 3, 1), "not enough disk space; try again later"),
+            Self::Stopping => Reply::new(421, (4, 3, 2), "the server is stopping; try again later"),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The shelf and the calendar: every letter that was answered 250 lies here until its last recipient is done.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`letter`] | a letter as the queue knows it: envelope, recipients and their state; its form on disk |
+//! | [`spool`] | the durable store: an append-only segment log with group commit |
+//! | [`intake`] | the one way in, for SMTP, `sendmail` and our own reports |
+//! | [`schedule`] | when which letter is tried next; no clock, no I/O |
+//! | [`retry`] | the growing interval |
+//! | [`bounce`] | what a sender is told |
+//! | [`record`] | one line for each step of a letter's life |
+//! | [`queue`](mod@queue) | [`Queue`], which holds these together |
+//!
+//! # Invariants
+//! - No caller learns that a letter was accepted before the spool said durable.
+//! - A letter leaves the spool only when each recipient is delivered, bounced or dropped.
+//! - A report is never written about a report.
+
+pub mod bounce;
+pub mod intake;
+pub mod letter;
+pub mod queue;
+pub mod record;
+pub mod retry;
+pub mod schedule;
+pub mod spool;
+
+pub use intake::{NewLetter, Refusal};
+pub use letter::{Letter, LetterParams, Origin, QueueId, Recipient, RecipientState, Timestamp};
+pub use queue::{Attempt, Outcome, Queue, QueueConfig, RecipientOutcome, Site, Sites, Verdict, Worker};
+pub use record::Recorder;
+pub use spool::{Body, Draft};

@@ -1,0 +1,81 @@
+//! The server's side of a connection, as a value: bytes and answers in, replies and questions out.
+//!
+//! # How it is used
+//! ```text
+//! let mut session = ServerSession::new(config, now);
+//! loop {
+//!     match session.poll_output() {
+//!         Ask(question) => session.handle_answer(now, answer_of(question)),   // may await; see `flush`
+//!         Body(chunk)   => draft.write(chunk),
+//!         Abandon       => drop(draft),
+//!         Transmit(b)   => write b to the peer,
+//!         StartTls      => do the handshake; session.handle_tls(now, info) or close
+//!         Event(e)      => log it,
+//!         Wait(until)   => read: session.handle_input(now, bytes) | handle_eof(now) | handle_timeout(now)
+//!         Close         => close the connection
+//!     }
+//! }
+//! ```
+//! [`Output::Ask`] comes before the replies that are still to be transmitted, so that a whole pipelined group is
+//! answered in one write. A driver that has to wait for an answer writes [`ServerSession::flush`] first.
+//!
+//! # Invariants
+//! - While a question is open, input is buffered and nothing is acted upon.
+//! - There is one [`Transaction`]; it is replaced whole at RSET, EHLO, STARTTLS, every end of data and every failed BDAT.
+//! - Only CR LF `.` CR LF ends data (RFC 5321 §4.1.1.4).
+//! - Octets that arrived behind STARTTLS are never acted upon (RFC 3207 §4.2).
+//! - AUTH is neither offered nor accepted without TLS.
+//!
+//! # Limits
+//! All in [`ServerLimits`]; each has a reply of its own.
+
+mod limits;
+mod question;
+mod session;
+#[cfg(test)]
+mod tests;
+
+pub use limits::ServerLimits;
+pub use question::{Answer, AuthQuestion, Question};
+pub use session::{Event, Output, ServerSession, Transaction};
+
+use crate::address::Host;
+use crate::sasl::Mechanism;
+
+/// How a session behaves; one per listener, shared by its connections.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Our name in the greeting and in the reply to EHLO.
+    pub hostname: Host,
+    pub protocol: Protocol,
+    /// Offer STARTTLS while there is no TLS.
+    pub starttls: bool,
+    /// Without TLS, MAIL gets 530 5.7.0 (RFC 3207 §4).
+    pub require_tls: bool,
+    /// Mechanisms offered, under TLS only; empty: AUTH is not offered.
+    pub auth: Vec<Mechanism>,
+    /// Before AUTH, MAIL gets 530 5.7.0 (RFC 4954 §6).
+    pub require_auth: bool,
+    /// Offer DSN (RFC 3461) only to authenticated peers, or to all.
+    pub dsn: bool,
+    pub chunking: bool,
+    pub smtputf8: bool,
+    pub bare_newline: BareNewline,
+    pub limits: ServerLimits,
+}
+
+/// SMTP, or LMTP (RFC 2033): LHLO instead of EHLO, one reply per recipient after the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Smtp,
+    Lmtp,
+}
+
+/// What a CR or LF standing alone in a letter gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BareNewline {
+    /// The letter is read to its true end and refused: 550 5.6.11.
+    Reject,
+    /// It becomes CR LF; it never counts towards the end of data. For old clients on private networks.
+    Normalize,
+}

@@ -1,0 +1,1 @@
+//! xtext: how DSN and AUTH parameters carry what a command line cannot (RFC 3461 §4).
