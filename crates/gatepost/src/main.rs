@@ -1,1 +1,2 @@
+mod resolver;
 fn main() {}
