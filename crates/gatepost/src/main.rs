@@ -1,2 +1,11 @@
+mod control;
+mod exit;
+mod fault;
+mod output;
+mod ports;
 mod resolver;
+mod sendmail;
+mod config {
+    pub mod problem;
+}
 fn main() {}

@@ -32,8 +32,9 @@ impl Table {
     /// The table as lines, two spaces between columns, the head in bold.
     pub fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
-        let widths: Vec<usize> =
-            (0..columns).map(|c| self.rows.iter().filter_map(|r| r.get(c)).map(|s| width(s)).max().unwrap_or(0)).collect();
+        let widths: Vec<usize> = (0..columns)
+            .map(|c| self.rows.iter().filter_map(|r| r.get(c)).map(|s| width(s)).max().unwrap_or(0))
+            .collect();
         let before: usize = widths.iter().take(columns.saturating_sub(1)).map(|w| w + 2).sum();
         let last = self.width.saturating_sub(before).max(16);
         let mut out = String::new();

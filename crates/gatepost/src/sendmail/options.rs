@@ -107,10 +107,16 @@ mod tests {
     fn php_cron_and_mailx_are_understood() {
         assert!(parse("-t -i").recipients_from_header);
         let cron = parse("-i -FCronDaemon -B8BITMIME -oem root");
-        assert_eq!((cron.full_name.as_deref(), cron.recipients.as_slice()), (Some("CronDaemon"), &["root".to_owned()][..]));
+        assert_eq!(
+            (cron.full_name.as_deref(), cron.recipients.as_slice()),
+            (Some("CronDaemon"), &["root".to_owned()][..])
+        );
         assert!(cron.dots_are_data);
         let php = parse("-ti -fwww@a.test");
-        assert_eq!((php.recipients_from_header, php.dots_are_data, php.from.as_deref()), (true, true, Some("www@a.test")));
+        assert_eq!(
+            (php.recipients_from_header, php.dots_are_data, php.from.as_deref()),
+            (true, true, Some("www@a.test"))
+        );
         assert!(parse("-oi x@y.test").dots_are_data);
         assert_eq!(parse("-bp").mode, Mode::PrintQueue);
         assert_eq!(parse("-bs").mode, Mode::Smtp);
