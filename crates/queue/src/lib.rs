@@ -29,4 +29,4 @@ pub use intake::{NewLetter, Refusal};
 pub use letter::{Letter, LetterParams, Origin, QueueId, Recipient, RecipientState, Timestamp};
 pub use queue::{Attempt, Outcome, Queue, QueueConfig, RecipientOutcome, Site, Sites, Verdict, Worker};
 pub use record::Recorder;
-pub use spool::{Body, Draft};
+pub use spool::{Body, Draft, Spool, SpoolConfig, SpoolError};
