@@ -4,8 +4,12 @@
 //! - A [`Reply`]'s text holds no CR and no other control character; lines are split by `\n`.
 //! - The enhanced code's class is the reply code's first digit (RFC 2034 §4).
 
+mod parse;
+
 use std::borrow::Cow;
 use std::fmt;
+
+pub use parse::{ReplyError, ReplyParser};
 
 use crate::enhanced::EnhancedCode;
 
