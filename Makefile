@@ -1,0 +1,28 @@
+# What people and .ci/run call. The README's test command is `make test`.
+.PHONY: check test e2e interop fuzz bench docs
+
+check:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	@echo "locked packages: $$(grep -c '^\[\[package\]\]' Cargo.lock) (at most 450)"
+	@test $$(grep -c '^\[\[package\]\]' Cargo.lock) -le 450
+
+test:
+	cargo test --workspace
+
+e2e:
+	cargo test -p gatepost --test e2e
+
+interop:
+	cargo build --release
+	interop/run
+
+fuzz:
+	fuzz/run
+
+bench:
+	cargo build --release
+	bench/run
+
+docs:
+	scripts/rfc.py --write

@@ -1,0 +1,243 @@
+//! The command line: one file a command.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Gatepost moves mail: four SMTP ports, one durable queue, and plain words when something does not work.
+#[derive(Debug, Parser)]
+#[command(name = "gatepost", version, max_term_width = 80, after_help = EXIT_CODES)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 an address cannot
+be listened on, 4 the data folder is in use or unusable, 5 a certificate cannot be
+used, 6 the disk failed while serving.
+
+Start with: gatepost quickstart";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Try everything on this machine: serve all ports on loopback and send a letter through each
+    Quickstart(Quickstart),
+    /// Run the server
+    Serve(ConfigFile),
+    /// Check, show or explain the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Accounts: who may send through the submission ports
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// The letters that wait, and why
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Send one letter with our own client and see the dialog
+    Send(Send),
+    /// Take a letter from a program, as /usr/sbin/sendmail does
+    #[command(disable_help_flag = true)]
+    Sendmail {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Look into the spool on disk
+    #[command(subcommand)]
+    Spool(SpoolCommand),
+    /// Print a completion script for a shell
+    Completions { shell: clap_complete::Shell },
+    /// Write the manual pages into a folder
+    Man { folder: PathBuf },
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file
+    #[arg(short, long, env = "GATEPOST_CONFIG", default_value = "/etc/gatepost/gatepost.toml", value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Quickstart {
+    /// Keep everything in this folder [default: a fresh folder below the system's temporary one]
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Stop after the table
+    #[arg(long)]
+    pub exit: bool,
+    /// Print the table as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read the configuration and what it names; say what is wrong and where
+    Check(ConfigFile),
+    /// Print a configuration with every key explained
+    Example,
+    /// Print the configuration as it takes effect, defaults included
+    Show {
+        #[command(flatten)]
+        file: ConfigFile,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AccountCommand {
+    /// Make an account; prints a generated password unless one is given
+    Add {
+        name: String,
+        /// An address that the account may send as; `*@example.com` is all of a domain. May be repeated
+        #[arg(long = "address", value_name = "ADDRESS")]
+        addresses: Vec<String>,
+        /// Read the password from standard input
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// All accounts and the addresses that they own
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Give an account a new password
+    Password {
+        name: String,
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Let an account log in no more
+    Disable {
+        name: String,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Let a disabled account log in again
+    Enable {
+        name: String,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Remove an account
+    Remove {
+        name: String,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// What waits, where to, since when, and what the remote server said last
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// One letter: its recipients, its history, the remote server's own words
+    Show {
+        id: String,
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Try these letters now
+    Retry {
+        #[arg(required_unless_present = "all")]
+        ids: Vec<String>,
+        #[arg(long, conflicts_with = "ids")]
+        all: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Remove these letters; nobody is told
+    Drop {
+        #[arg(required = true)]
+        ids: Vec<String>,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Send {
+    /// Whom the letter is for; may be repeated
+    #[arg(long, required = true, value_name = "ADDRESS")]
+    pub to: Vec<String>,
+    /// Whom it is from
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: String,
+    #[arg(long, default_value = "A letter from gatepost send")]
+    pub subject: String,
+    /// The text; `-` reads it from standard input
+    #[arg(long, default_value = "Sent by gatepost send.")]
+    pub body: String,
+    /// The server and its port
+    #[arg(long, value_name = "HOST:PORT", default_value = "localhost:587")]
+    pub server: String,
+    /// Encryption [default: implicit on ports 465 and 2465, none on 25 of loopback, else starttls]
+    #[arg(long, value_enum)]
+    pub tls: Option<Tls>,
+    /// The account; its password comes from GATEPOST_PASSWORD or a prompt
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Trust this authority too (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// Do not verify the server's certificate: anybody in between can read the letter and the password
+    #[arg(long)]
+    pub insecure_no_verify: bool,
+    /// Send the password without TLS: anybody in between can read it
+    #[arg(long)]
+    pub insecure_plaintext_auth: bool,
+    /// Print the dialog
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tls {
+    Implicit,
+    Starttls,
+    None,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SpoolCommand {
+    /// Read every record and say what is damaged
+    Verify {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// The letters on disk; works while no server runs
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Write letters as .eml files into a folder
+    Export {
+        /// The folder for the .eml files
+        #[arg(long, value_name = "FOLDER")]
+        eml: PathBuf,
+        /// Only these letters [default: all]
+        ids: Vec<String>,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+}
