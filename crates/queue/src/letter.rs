@@ -1,10 +1,18 @@
-//! A letter as the queue knows it, and its form on disk.
+//! A letter as the queue knows it. Its form on disk is in [`codec`].
+//!
+//! # Invariants
+//! - A [`QueueId`] is unique in its data folder and ascends with time, as a number and as text.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use smtp::{MailParams, Mailbox, RcptParams, Reply, ReversePath};
+
+pub mod codec;
+#[cfg(test)]
+pub(crate) mod tests;
 
 /// Names a letter for its whole life: in the reply to the client, in Received, in the log, on the command line.
 /// Ascending with time; never used twice in one data folder.
@@ -38,6 +46,13 @@ pub struct Recipient {
     pub state: RecipientState,
 }
 
+impl Recipient {
+    /// A recipient that nothing was tried for yet.
+    pub fn new(address: Mailbox, params: RcptParams) -> Self {
+        Self { address, params, state: RecipientState::default() }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecipientState {
     /// Still to be delivered. The last reply is the remote's own words, with who said it.
@@ -49,6 +64,35 @@ pub enum RecipientState {
     Failed(LastReply),
     /// Removed by an operator.
     Dropped,
+}
+
+impl Default for RecipientState {
+    fn default() -> Self {
+        Self::Pending { attempts: 0, last: None }
+    }
+}
+
+impl RecipientState {
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending { .. })
+    }
+
+    /// The last words said about this recipient, where there were any.
+    pub fn last(&self) -> Option<&LastReply> {
+        match self {
+            Self::Pending { last, .. } => last.as_ref(),
+            Self::Delivered(last) | Self::Failed(last) => Some(last),
+            Self::Dropped => None,
+        }
+    }
+}
+
+/// Where a recipient stands, and when it is tried next: what changes in a letter's life.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    pub state: RecipientState,
+    /// Meaningful only while pending.
+    pub due: Timestamp,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -71,11 +115,16 @@ pub struct Origin {
     pub user: Option<String>,
 }
 
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
 impl fmt::Display for QueueId {
     /// 13 characters, digits and lower-case letters without i, l, o, u; ascending as text too.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-        (0..13).rev().try_for_each(|i| write!(f, "{}", char::from(ALPHABET[(self.0 >> (5 * i)) as usize & 31])))
+        let mut text = [0; 13];
+        for (i, c) in text.iter_mut().rev().enumerate() {
+            *c = ALPHABET[(self.0 >> (5 * i)) as usize & 31];
+        }
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -92,8 +141,29 @@ pub struct BadQueueId;
 
 impl FromStr for QueueId {
     type Err = BadQueueId;
-    fn from_str(_text: &str) -> Result<Self, BadQueueId> {
-        unimplemented!()
+    /// Reads what `Display` writes, in either case: people type identifiers.
+    fn from_str(text: &str) -> Result<Self, BadQueueId> {
+        if text.len() != 13 {
+            return Err(BadQueueId);
+        }
+        let value = text.bytes().try_fold(0u128, |value, c| {
+            let digit = ALPHABET.iter().position(|a| *a == c.to_ascii_lowercase()).ok_or(BadQueueId)?;
+            Ok(value << 5 | digit as u128)
+        })?;
+        u64::try_from(value).map(Self).map_err(|_| BadQueueId)
+    }
+}
+
+impl serde::Serialize for QueueId {
+    fn serialize<S: serde::Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for QueueId {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(input)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -101,5 +171,13 @@ impl Timestamp {
     pub fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Self(since.as_millis() as u64)
+    }
+
+    pub fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }

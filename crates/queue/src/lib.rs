@@ -8,6 +8,7 @@
 //! | [`schedule`] | when which letter is tried next; no clock, no I/O |
 //! | [`retry`] | the growing interval |
 //! | [`bounce`] | what a sender is told |
+//! | [`units`] | durations and sizes as a configuration writes them |
 //! | [`record`] | one line for each step of a letter's life |
 //! | [`queue`](mod@queue) | [`Queue`], which holds these together |
 //!
@@ -24,6 +25,7 @@ pub mod record;
 pub mod retry;
 pub mod schedule;
 pub mod spool;
+pub mod units;
 
 pub use intake::{NewLetter, Refusal};
 pub use letter::{Letter, LetterParams, Origin, QueueId, Recipient, RecipientState, Timestamp};
