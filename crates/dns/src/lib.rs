@@ -7,6 +7,9 @@
 //! - "There is no such record" ([`Answer::None`]) and "I could not find out" ([`DnsError`]) never look alike: the first
 //!   may bounce a letter, the second only defers it.
 
+mod name;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 use std::fmt;
@@ -14,6 +17,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::pin::Pin;
 
+pub use name::{canonical, reverse_name};
 pub use zone::Zone;
 
 /// One MX record (RFC 5321 §5.1). A null MX (RFC 7505) is the exchange `.` and has the empty name here.
