@@ -1,5 +1,14 @@
 //! The command line: one file a command.
 
+pub mod account;
+pub mod config;
+pub mod queue;
+pub mod quickstart;
+pub mod send;
+pub mod sendmail;
+pub mod serve;
+pub mod spool;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -240,4 +249,26 @@ pub enum SpoolCommand {
         #[command(flatten)]
         file: ConfigFile,
     },
+}
+
+/// A completion script on standard output.
+pub fn completions(shell: clap_complete::Shell) {
+    let mut command = <CommandLine as clap::CommandFactory>::command();
+    clap_complete::generate(shell, &mut command, "gatepost", &mut std::io::stdout());
+}
+
+/// Manual pages, one for each command.
+pub fn manual(folder: &std::path::Path) -> Result<(), crate::fault::Fault> {
+    use crate::exit::Exit;
+    let command = <CommandLine as clap::CommandFactory>::command();
+    std::fs::create_dir_all(folder)
+        .and_then(|()| clap_mangen::generate_to(command, folder))
+        .map_err(|error| crate::fault::Fault::io(Exit::Failed, format_args!("{}", folder.display()), &error))
+}
+
+/// JSON on standard output, for `--json`.
+fn print_json(value: &impl serde::Serialize) -> Result<(), crate::fault::Fault> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| crate::fault::Fault::failed(error.to_string()))?;
+    println!("{text}");
+    Ok(())
 }

@@ -1,0 +1,48 @@
+//! `gatepost config check | example | show`.
+
+use super::{ConfigCommand, print_json};
+use crate::config;
+use crate::fault::Fault;
+use crate::output;
+use crate::server;
+
+pub fn run(command: ConfigCommand) -> Result<(), Fault> {
+    match command {
+        ConfigCommand::Check(file) => check(&file.config),
+        ConfigCommand::Example => {
+            print!("{}", config::EXAMPLE);
+            Ok(())
+        }
+        ConfigCommand::Show { file, json } => show(&file.config, json),
+    }
+}
+
+/// The file itself, the certificates that it names, and what a running server says of it.
+fn check(path: &std::path::Path) -> Result<(), Fault> {
+    let loaded = config::load(path)?;
+    let certificates = server::tls::load(&loaded.config)?;
+    for line in server::tls::describe(certificates.as_deref()) {
+        anstream::println!("{line}");
+    }
+    match crate::control::ask(&loaded.config.server.data_dir, &crate::control::Request::Status) {
+        Ok(Some(crate::control::Response::Ok(status))) => {
+            if let Some(error) = status.get("reload_error").and_then(|e| e.as_str()) {
+                let note = output::paint(output::WARN, "note:");
+                anstream::println!("{note} the running server could not reload, and goes on as before:\n{error}");
+            }
+        }
+        Ok(_) | Err(_) => {}
+    }
+    anstream::println!("{} {}", output::paint(output::GOOD, "ok"), loaded.path.display());
+    Ok(())
+}
+
+fn show(path: &std::path::Path, json: bool) -> Result<(), Fault> {
+    let loaded = config::load(path)?;
+    if json {
+        return print_json(&loaded.config);
+    }
+    let text = toml::to_string(&loaded.config).map_err(|error| Fault::failed(error.to_string()))?;
+    print!("{text}");
+    Ok(())
+}

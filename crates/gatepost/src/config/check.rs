@@ -1,0 +1,84 @@
+//! What can be checked only where all parts of the configuration are seen together.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use reception::config::{Auth, Tls};
+
+use super::Config;
+use super::problem::{Problem, Source};
+
+/// Every fault, in the order of the file's sections.
+pub fn all(config: &mut Config, source: &Source) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    listeners(config, source, &mut problems);
+    files(config, source, &mut problems);
+    domains(config, source, &mut problems);
+    delivery(config, source, &mut problems);
+    problems
+}
+
+fn listeners(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    if config.listener.is_empty() {
+        problems.push(
+            source
+                .fault(&["server"], "there is no [[listener]]: nothing could come in")
+                .help("[[listener]]\naddress = \"0.0.0.0:25\"\nprofile = \"relay\""),
+        );
+    }
+    let mut seen: HashMap<SocketAddr, usize> = HashMap::new();
+    for (index, listener) in config.listener.iter().enumerate() {
+        let number = index.to_string();
+        for address in &listener.address.0 {
+            if let Some(first) = seen.insert(*address, index) {
+                let what = format!("{address} is listened on twice: by listener {} and by this one", first + 1);
+                problems.push(source.fault(&["listener", &number, "address"], what));
+            }
+        }
+        let tls = listener.tls();
+        if config.tls.certificate.is_empty() && (tls == Tls::Required || tls == Tls::Implicit) {
+            let what = format!("the profile `{}` needs TLS, and there is no certificate", listener.profile.name());
+            problems.push(
+                source
+                    .fault(&["listener", &number, "profile"], what)
+                    .help("[[tls.certificate]]\ncert = \"/etc/gatepost/fullchain.pem\"\nkey = \"/etc/gatepost/privkey.pem\""),
+            );
+        }
+        if tls == Tls::None && listener.auth() != Auth::Off {
+            let what = "logins are taken under TLS only, and this listener has none: nobody could log in";
+            problems.push(source.fault(&["listener", &number, "auth"], what).help("tls = \"required\", or auth = \"off\""));
+        }
+    }
+}
+
+fn files(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    let mut readable = |path: &Path, place: &[&str]| {
+        if let Err(error) = File::open(path) {
+            problems.push(source.fault(place, format!("{} cannot be read: {error}", path.display())));
+        }
+    };
+    for (index, certificate) in config.tls.certificate.iter().enumerate() {
+        let number = index.to_string();
+        readable(&certificate.cert, &["tls", "certificate", &number, "cert"]);
+        readable(&certificate.key, &["tls", "certificate", &number, "key"]);
+    }
+    for (index, path) in config.tls.trust.iter().enumerate() {
+        readable(path, &["tls", "trust", &index.to_string()]);
+    }
+}
+
+fn domains(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    for name in config.domains.relay.keys() {
+        if config.domains.local.contains_key(name) {
+            let what = format!("{name} is a local domain and a relay domain; it can be only one of them");
+            problems.push(source.fault(&["domains", "relay", &name.to_string()], what));
+        }
+    }
+}
+
+/// The back door's own checks; its local domains are those of `[domains.local]`.
+fn delivery(config: &mut Config, source: &Source, problems: &mut Vec<Problem>) {
+    let _ = (config, source, problems);
+}
