@@ -45,6 +45,10 @@ impl Dropbox {
         Self { folder: data_dir.join("drop") }
     }
 
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Makes the folder as the server: everybody may add to it, only the owner may list it (mode 1733).
     pub fn create(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o1733).create(&self.folder)?;
