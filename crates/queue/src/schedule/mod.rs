@@ -1,1 +1,284 @@
-//! The calendar.
+//! The calendar: when which letter is tried next, and which worker gets it. No clock, no disk, no socket.
+//!
+//! How it is used: feed `handle_*` with what happened, then drain [`Scheduler::poll_dispatch`] (workers and jobs) and
+//! [`Scheduler::poll_calendar`] (letters whose time has come).
+//!
+//! ```text
+//! enqueued ──────────────► ready (one FIFO a site) ──take / Hand──► running ──settled──► removed
+//!                              ▲                                       │
+//!                              │ loaded: the driver read the letter    │ again at t
+//! waiting ────► calendar ──Load┘ and asked the router for its sites    │
+//!                 │    ▲───────────────────────────────────────────────┘
+//!                 └Expire: the driver reports what is still pending
+//! ```
+//!
+//! A deferred letter is two times in a map and one entry in an ordered set: some 70 octets, whatever its size and
+//! number of recipients. Who of them is due is read from the spool when the time comes, and their site is decided then.
+//!
+//! # Invariants
+//! - A recipient is in at most one job. The driver leaves out of [`Scheduler::handle_loaded`] what [`Scheduler::out_of`]
+//!   names as ready or running.
+//! - Sites never wait for each other: each has its own queue and workers, under a limit a site and one in all.
+//! - A letter expires on time even when its site gets no worker; recipients that are being tried then are let finish.
+//! - A ready job implies a worker that will ask for it, a limit that is reached, or an entry in the outbox.
+//!
+//! # Limits
+//! - Times are wall-clock milliseconds. When the clock is set, the intervals under way become shorter or longer once.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::letter::{QueueId, Timestamp};
+use crate::queue::{Site, Sites};
+
+mod job;
+#[cfg(test)]
+mod tests;
+mod workers;
+
+pub use job::{Job, RecipientSet};
+pub use workers::{Dispatch, WorkerId};
+use workers::{SiteQueue, Worker};
+
+/// What to do with letters, now or later.
+#[derive(Debug, PartialEq)]
+pub enum Calendar {
+    /// Its time has come: read it, ask the router, answer with [`Scheduler::handle_loaded`]. With `all`, an operator
+    /// asked for it: recipients that are not due yet are taken as well.
+    Load { id: QueueId, all: bool },
+    /// Report all pending recipients but those in `running`, then answer with [`Scheduler::handle_expired`],
+    /// [`Scheduler::handle_removed`] or, where that was not possible, [`Scheduler::handle_expiry_put_off`].
+    Expire { id: QueueId, running: RecipientSet },
+    /// Nothing before this time; `None`: nothing until something happens.
+    Wait(Option<Timestamp>),
+}
+
+pub struct Scheduler {
+    routes: Arc<dyn Sites>,
+    most_workers: usize,
+    letters: HashMap<QueueId, Plan>,
+    /// One entry a letter, at [`Plan::at`].
+    calendar: BTreeSet<(Timestamp, QueueId)>,
+    /// Recipients that are ready or running; only for letters that have such.
+    out: HashMap<QueueId, Out>,
+    sites: HashMap<Site, SiteQueue>,
+    workers: HashMap<WorkerId, Worker>,
+    last_worker: u64,
+    /// Sites that wait for a place under the limit of all, in turn: first those that have no worker at all.
+    starved_without: VecDeque<Site>,
+    starved: VecDeque<Site>,
+    /// The oldest connection is closed first.
+    idle: BTreeSet<WorkerId>,
+    retiring: usize,
+    outbox: VecDeque<Dispatch>,
+}
+
+/// A letter that is not done.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    expires: Timestamp,
+    /// `NEVER` while all its pending recipients are ready or running.
+    next: Timestamp,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Quiet,
+    /// An operator asked for it: it is due now, all of it.
+    Forced,
+    /// The driver is reading it.
+    Loading,
+    /// The driver is reporting it.
+    Expiring,
+}
+
+const NEVER: Timestamp = Timestamp(u64::MAX);
+
+#[derive(Debug, Default)]
+struct Out {
+    ready: RecipientSet,
+    running: RecipientSet,
+}
+
+impl Plan {
+    fn at(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Quiet => Some(self.next.min(self.expires)).filter(|at| *at != NEVER),
+            Stage::Forced => Some(Timestamp(0)),
+            Stage::Loading | Stage::Expiring => None,
+        }
+    }
+}
+
+impl Scheduler {
+    /// `most_workers` is the limit over all sites.
+    pub fn new(routes: Arc<dyn Sites>, most_workers: usize) -> Self {
+        Self {
+            routes,
+            most_workers: most_workers.max(1),
+            letters: HashMap::new(),
+            calendar: BTreeSet::new(),
+            out: HashMap::new(),
+            sites: HashMap::new(),
+            workers: HashMap::new(),
+            last_worker: 0,
+            starved_without: VecDeque::new(),
+            starved: VecDeque::new(),
+            idle: BTreeSet::new(),
+            retiring: 0,
+            outbox: VecDeque::new(),
+        }
+    }
+
+    /// Letters that are not done.
+    pub fn len(&self) -> usize {
+        self.letters.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.letters.is_empty()
+    }
+
+    pub fn contains(&self, id: QueueId) -> bool {
+        self.letters.contains_key(&id)
+    }
+
+    /// Ascending.
+    pub fn ids(&self) -> Vec<QueueId> {
+        let mut ids: Vec<_> = self.letters.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Recipients that are ready for a worker, and those that are being tried.
+    pub fn out_of(&self, id: QueueId) -> (RecipientSet, RecipientSet) {
+        self.out.get(&id).map(|out| (out.ready.clone(), out.running.clone())).unwrap_or_default()
+    }
+
+    /// Whether the driver may forget what it holds of this letter: no attempt runs, nothing is being read or reported.
+    pub fn is_quiet(&self, id: QueueId) -> bool {
+        let busy = self.letters.get(&id).is_some_and(|plan| matches!(plan.stage, Stage::Loading | Stage::Expiring));
+        !busy && self.out.get(&id).is_none_or(|out| out.running.is_empty())
+    }
+
+    /// When it is tried next, where that is on the calendar.
+    pub fn next_try(&self, id: QueueId) -> Option<Timestamp> {
+        self.letters.get(&id).map(|plan| plan.next).filter(|next| *next != NEVER)
+    }
+
+    /// When [`Scheduler::poll_calendar`] has something to say.
+    pub fn next_time(&self) -> Option<Timestamp> {
+        self.calendar.first().map(|(at, _)| *at)
+    }
+
+    /// A fresh letter, all of whose recipients are tried at once.
+    pub fn handle_enqueued(
+        &mut self,
+        id: QueueId,
+        expires: Timestamp,
+        jobs: impl IntoIterator<Item = (Site, RecipientSet)>,
+    ) {
+        self.plan(id, Plan { expires, next: NEVER, stage: Stage::Quiet });
+        jobs.into_iter().for_each(|(site, recipients)| self.push(id, site, recipients));
+    }
+
+    /// A letter that waits: found at the start, or not to be tried at once.
+    pub fn handle_waiting(&mut self, id: QueueId, expires: Timestamp, next: Timestamp) {
+        self.plan(id, Plan { expires, next, stage: Stage::Quiet });
+    }
+
+    /// The answer to [`Calendar::Load`]: the recipients that are due, by site, and when the next of the others is.
+    pub fn handle_loaded(
+        &mut self,
+        id: QueueId,
+        jobs: impl IntoIterator<Item = (Site, RecipientSet)>,
+        next: Option<Timestamp>,
+    ) {
+        let Some(plan) = self.letters.get(&id).copied() else { return };
+        // What was settled meanwhile may be due earlier than what the driver read.
+        let next = plan.next.min(next.unwrap_or(NEVER));
+        self.plan(id, Plan { next, stage: Stage::Quiet, ..plan });
+        jobs.into_iter().for_each(|(site, recipients)| self.push(id, site, recipients));
+    }
+
+    /// These recipients are no longer being tried. `again`: when those of them that were deferred are due. A letter
+    /// without pending recipients is to be taken away by [`Scheduler::handle_removed`].
+    pub fn handle_settled(&mut self, id: QueueId, recipients: &RecipientSet, again: Option<Timestamp>) {
+        if let Some(out) = self.out.get_mut(&id) {
+            out.running.subtract(recipients);
+            if out.running.is_empty() && out.ready.is_empty() {
+                self.out.remove(&id);
+            }
+        }
+        if let Some(plan) = self.letters.get(&id).copied()
+            && let Some(again) = again
+        {
+            self.plan(id, Plan { next: plan.next.min(again), ..plan });
+        }
+    }
+
+    /// What could be reported is reported. What is left is being tried, and the driver ends it when it is settled.
+    pub fn handle_expired(&mut self, id: QueueId) {
+        if self.letters.contains_key(&id) {
+            self.plan(id, Plan { expires: NEVER, next: NEVER, stage: Stage::Quiet });
+        }
+    }
+
+    /// The report could not be stored: say it again at `at`.
+    pub fn handle_expiry_put_off(&mut self, id: QueueId, at: Timestamp) {
+        if self.letters.contains_key(&id) {
+            self.plan(id, Plan { expires: at, next: NEVER, stage: Stage::Quiet });
+        }
+    }
+
+    /// The letter is done, or dropped. Its jobs that are still ready will not be handed out.
+    pub fn handle_removed(&mut self, id: QueueId) {
+        self.out.remove(&id);
+        if let Some(at) = self.letters.remove(&id).and_then(|plan| plan.at()) {
+            self.calendar.remove(&(at, id));
+        }
+    }
+
+    /// An operator wants it tried now. `false`: there is no such letter.
+    pub fn handle_retry(&mut self, id: QueueId) -> bool {
+        let Some(plan) = self.letters.get(&id).copied() else { return false };
+        // With no next try, all that is pending is ready or running already.
+        if plan.stage == Stage::Quiet && plan.next != NEVER {
+            self.plan(id, Plan { stage: Stage::Forced, ..plan });
+        }
+        true
+    }
+
+    /// What the calendar says at `now`. Call until it says [`Calendar::Wait`].
+    pub fn poll_calendar(&mut self, now: Timestamp) -> Calendar {
+        let Some((at, id)) = self.calendar.first().copied() else { return Calendar::Wait(None) };
+        if at > now {
+            return Calendar::Wait(Some(at));
+        }
+        let Some(plan) = self.letters.get(&id).copied() else {
+            self.calendar.pop_first();
+            return Calendar::Wait(Some(now));
+        };
+        if plan.expires > now {
+            self.plan(id, Plan { stage: Stage::Loading, next: NEVER, ..plan });
+            return Calendar::Load { id, all: plan.stage == Stage::Forced };
+        }
+        self.plan(id, Plan { stage: Stage::Expiring, next: NEVER, ..plan });
+        // What was ready and not begun is never begun.
+        let running = self.out.get_mut(&id).map(|out| {
+            out.ready = RecipientSet::default();
+            out.running.clone()
+        });
+        Calendar::Expire { id, running: running.unwrap_or_default() }
+    }
+
+    fn plan(&mut self, id: QueueId, plan: Plan) {
+        if let Some(at) = self.letters.insert(id, plan).and_then(|old| old.at()) {
+            self.calendar.remove(&(at, id));
+        }
+        if let Some(at) = plan.at() {
+            self.calendar.insert((at, id));
+        }
+    }
+}
