@@ -26,11 +26,16 @@
 //! - For any octets in the letter, what is written has no bare CR or LF, every leading dot is stuffed, the first included.
 //! - Replies are hostile input: a line and a reply have limits, control characters never leave here.
 
+mod auth;
+mod body;
+mod letter;
+mod params;
 mod receiver;
 mod sender;
 mod session;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use session::{ClientSession, Closed, Delivery, Event, Message, Output, RecipientReply, Stage};
 
