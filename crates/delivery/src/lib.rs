@@ -1,1 +1,133 @@
-//! x
+//! The back door: letters leave here, to the next server, to an LMTP server, or into a mailbox on this machine.
+//!
+//! # How it is used
+//! ```text
+//! let delivery = Arc::new(Delivery::new(setup)?);     // it is also the queue's `Sites`
+//! tokio::spawn(delivery::run(queue, delivery.clone(), stop));
+//! delivery.reload(setup)?;                            // later, with a new configuration
+//! ```
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`config`] | what an operator writes: routes, local domains, limits, times |
+//! | [`route`] | recipient → site and next hop, from the configuration alone |
+//! | [`mx`] | domain → servers, from the DNS |
+//! | `connect`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
+//! | `worker`, `remote`, `local` | letters meet connections and mailboxes |
+//! | [`outcome`] | what a reply means for a recipient |
+//! | [`maildir`] | mailboxes on this machine |
+//! | [`send`] | one letter to one server, without a queue |
+//!
+//! # Invariants
+//! - A letter fails for good only by a server's 5yz to the letter itself, by the DNS saying that nobody takes the domain's
+//!   mail, or by a mail loop. Everything else defers it.
+//! - No password is ever logged, sent without TLS (unless told to), or shown by `Debug`.
+//!
+//! # Limits
+//! - One source address, no MTA-STS, no DANE: a server found by MX is as trustworthy as the DNS is.
+
+pub mod config;
+mod connect;
+mod drive;
+mod local;
+pub mod maildir;
+pub mod mx;
+mod open;
+pub mod outcome;
+mod remote;
+pub mod route;
+pub mod send;
+mod stream;
+mod tls;
+mod worker;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use dns::Resolver;
+use queue::{Site, Sites};
+use rustls::RootCertStore;
+use smtp::{Host, Mailbox};
+
+pub use config::{Config, ConfigError};
+pub use drive::Line;
+pub use outcome::Trouble;
+pub use send::{SendTo, Sent, send_one};
+pub use worker::run;
+
+use connect::State;
+use route::Router;
+
+/// What the program gives.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub config: Config,
+    /// What we call ourselves in EHLO, and what MX records are compared with.
+    pub hostname: Host,
+    /// Where this server listens itself, so that it does not deliver to itself. May be unspecified (`0.0.0.0:25`); the
+    /// machine's own addresses are then better given too.
+    pub listening: Vec<SocketAddr>,
+    pub resolver: Arc<dyn Resolver>,
+    /// Whose certificates are trusted on the way out.
+    pub authorities: Arc<RootCertStore>,
+}
+
+impl Setup {
+    fn state(self) -> Result<State, ConfigError> {
+        let Self { config, hostname, listening, resolver, authorities } = self;
+        config.check()?;
+        let router = Router::new(&config)?;
+        let tls = tls::Tls::new(authorities).map_err(|error| ConfigError::Tls(error.to_string()))?;
+        Ok(State { config, hostname, listening, router, tls, resolver })
+    }
+}
+
+/// The back door with its current configuration; shared by all workers.
+pub struct Delivery {
+    state: ArcSwap<State>,
+    open: open::OpenSites,
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery").field("state", &self.state.load()).finish_non_exhaustive()
+    }
+}
+
+impl Delivery {
+    /// # Errors
+    /// The operator's fault: the configuration contradicts itself, or a password or an authority cannot be used.
+    pub fn new(setup: Setup) -> Result<Self, ConfigError> {
+        Ok(Self { state: ArcSwap::from_pointee(setup.state()?), open: open::OpenSites::default() })
+    }
+
+    /// Takes a new configuration: the next attempts use it, those that run are not disturbed.
+    ///
+    /// # Errors
+    /// As [`Delivery::new`]; the old configuration then stays.
+    pub fn reload(&self, setup: Setup) -> Result<(), ConfigError> {
+        self.state.store(Arc::new(setup.state()?));
+        Ok(())
+    }
+
+    /// Where a letter to this address would go now; for `gatepost` to explain.
+    pub fn route(&self, recipient: &Mailbox) -> (Site, route::NextHop) {
+        self.state.load().router.route(recipient)
+    }
+
+    fn state(&self) -> Arc<State> {
+        self.state.load_full()
+    }
+}
+
+impl Sites for Delivery {
+    fn site_of(&self, recipient: &Mailbox) -> Site {
+        self.state.load().router.route(recipient).0
+    }
+
+    fn limit(&self, site: &Site) -> usize {
+        self.state.load().router.limit(site)
+    }
+}

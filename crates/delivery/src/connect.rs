@@ -1,0 +1,219 @@
+//! From a next hop to an open connection: which addresses, in what order, with what TLS.
+//!
+//! Every candidate is tried until one takes letters. A server that refuses the connection, the greeting or EHLO, be it
+//! with 4yz or 5yz, is passed over for the next one (RFC 5321 §5.1: the list is worked through until a delivery
+//! succeeds); when all have been, the most telling trouble is what the letter is deferred with.
+//!
+//! Opportunistic TLS that fails is followed by the same server without TLS, at once (RFC 7435 §3: some protection when
+//! possible, else none).
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use dns::Resolver;
+use rustls::pki_types::ServerName;
+use smtp::client::{ClientConfig, TlsMode};
+use smtp::server::Protocol;
+use smtp::{AddressLiteral, Host, Reply};
+
+use crate::config::{Config, Endpoint, IpVersions};
+use crate::drive::{Address, Connection, Dial, Watch};
+use crate::mx::{self, Planner, Unroutable};
+use crate::outcome::{OURSELVES, Trouble};
+use crate::route::{NextHop, Relay, Router, Server};
+use crate::tls::{Tls, Trust};
+
+/// One configuration with all that is made from it; attempts hold on to the one they began with.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) config: Config,
+    pub(crate) hostname: Host,
+    pub(crate) listening: Vec<SocketAddr>,
+    pub(crate) router: Router,
+    pub(crate) tls: Tls,
+    pub(crate) resolver: Arc<dyn Resolver>,
+}
+
+impl State {
+    /// A connection on which letters for this next hop may be sent.
+    pub(crate) async fn open(&self, hop: &NextHop, watch: Watch<'_>) -> Result<Connection, Trouble> {
+        match hop {
+            NextHop::Relay(relay) => first_open(self.relay_dials(relay).await?, watch).await,
+            NextHop::Mx(domain) => {
+                let planner = Planner {
+                    domain,
+                    hostname: &self.hostname,
+                    listening: &self.listening,
+                    port: self.config.mx_port,
+                    allow_loopback: self.config.allow_loopback_mx,
+                    ip: self.config.ip,
+                };
+                let plan = mx::resolve(&*self.resolver, &planner).await.map_err(|why| Trouble::unroutable(&why))?;
+                let addresses =
+                    plan.hosts.iter().flat_map(|host| host.addresses.iter().map(|ip| (host.name.as_str(), *ip)));
+                first_open(addresses.map(|(name, ip)| self.mx_dial(name, ip)).collect(), watch).await
+            }
+            NextHop::Literal(ip) => {
+                if !self.config.allow_loopback_mx && !mx::is_reachable(*ip) {
+                    return Err(Trouble::unroutable(&Unroutable::OnlyLoopback(AddressLiteral(*ip).to_string())));
+                }
+                first_open(vec![self.mx_dial(&ip.to_string(), *ip)], watch).await
+            }
+            NextHop::Maildir(_) | NextHop::Catch(_) => {
+                Err(Trouble::ours(Reply::new(451, (4, 3, 5), "a mailbox is not reached by a connection")))
+            }
+        }
+    }
+
+    /// A server named by the DNS: any certificate will do, since the name itself came unprotected.
+    fn mx_dial(&self, name: &str, ip: IpAddr) -> Dial<'_> {
+        let session = ClientConfig {
+            ehlo: self.hostname.clone(),
+            protocol: Protocol::Smtp,
+            tls: TlsMode::Opportunistic,
+            auth: None,
+            insecure_allow_plaintext_auth: false,
+            pipelining: self.config.pipelining,
+            chunking: self.config.chunking,
+            timeouts: self.config.timeout.session(),
+        };
+        let address = SocketAddr::new(ip, self.config.mx_port);
+        Dial {
+            peer: peer_words(name, address),
+            address: Address::Tcp(address),
+            name: server_name(name),
+            trust: Trust::Any,
+            session,
+            tls: &self.tls,
+            times: &self.config.timeout,
+        }
+    }
+
+    async fn relay_dials(&self, relay: &Relay) -> Result<Vec<Dial<'_>>, Trouble> {
+        let session = ClientConfig {
+            ehlo: self.hostname.clone(),
+            protocol: relay.protocol,
+            tls: relay.tls,
+            auth: relay.credentials.as_ref().map(|login| login.credentials()),
+            insecure_allow_plaintext_auth: relay.insecure_allow_plaintext_auth,
+            pipelining: self.config.pipelining,
+            chunking: self.config.chunking,
+            timeouts: self.config.timeout.session(),
+        };
+        let endpoint = match &relay.to {
+            Server::Unix(path) => return Ok(vec![self.unix_dial(path, session)]),
+            Server::Tcp(endpoint) => endpoint,
+        };
+        let name = name_of(endpoint, relay.tls_name.as_deref());
+        let trust = trust(relay.tls, relay.verify);
+        let host = endpoint.host.to_string();
+        let dial = |ip| {
+            let address = SocketAddr::new(ip, endpoint.port);
+            Dial {
+                peer: peer_words(&host, address),
+                address: Address::Tcp(address),
+                name: server_name(&name),
+                trust,
+                session: session.clone(),
+                tls: &self.tls,
+                times: &self.config.timeout,
+            }
+        };
+        Ok(addresses_of(&*self.resolver, endpoint, self.config.ip).await?.into_iter().map(dial).collect())
+    }
+
+    fn unix_dial(&self, path: &Path, session: ClientConfig) -> Dial<'_> {
+        Dial {
+            peer: path.display().to_string(),
+            address: Address::Unix(path.into()),
+            name: None,
+            trust: Trust::Verified,
+            session,
+            tls: &self.tls,
+            times: &self.config.timeout,
+        }
+    }
+}
+
+/// The addresses of a server that somebody has named.
+pub(crate) async fn addresses_of(
+    resolver: &dyn Resolver,
+    endpoint: &Endpoint,
+    ip: IpVersions,
+) -> Result<Vec<IpAddr>, Trouble> {
+    let domain = match &endpoint.host {
+        Host::Literal(AddressLiteral(ip)) => return Ok(vec![*ip]),
+        Host::Domain(domain) => domain,
+    };
+    let unroutable = |error| Trouble::unroutable(&Unroutable::Dns(error));
+    let addresses = mx::addresses(resolver, domain.as_ascii(), ip).await.map_err(unroutable)?;
+    if addresses.is_empty() {
+        // The name is the operator's, not the sender's: a mistake there can be mended, so nothing is bounced.
+        let text = format!("the server {domain} that this mail is routed to has no address in the DNS");
+        return Err(Trouble::ours(Reply::new(451, (4, 4, 4), "").with_text(text)));
+    }
+    Ok(addresses)
+}
+
+/// The name that a certificate must have.
+pub(crate) fn name_of(endpoint: &Endpoint, given: Option<&str>) -> String {
+    match (given, &endpoint.host) {
+        (Some(name), _) => name.into(),
+        (None, Host::Domain(domain)) => domain.as_ascii().into(),
+        (None, Host::Literal(AddressLiteral(ip))) => ip.to_string(),
+    }
+}
+
+/// Opportunistic mail takes any certificate; who demands TLS demands a good one, unless told otherwise.
+pub(crate) fn trust(tls: TlsMode, verify: bool) -> Trust {
+    match tls {
+        TlsMode::StartTls | TlsMode::Implicit if verify => Trust::Verified,
+        _ => Trust::Any,
+    }
+}
+
+pub(crate) fn server_name(name: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(name.to_owned()).ok()
+}
+
+/// `mx1.example.net [192.0.2.1]:25`; `[192.0.2.1]:25` where the address is all there is.
+pub(crate) fn peer_words(name: &str, address: SocketAddr) -> String {
+    let (ip, port) = (address.ip(), address.port());
+    if name.trim_matches(['[', ']']).trim_start_matches("IPv6:") == ip.to_string() {
+        format!("[{ip}]:{port}")
+    } else {
+        format!("{name} [{ip}]:{port}")
+    }
+}
+
+/// Tries one after the other.
+pub(crate) async fn first_open(dials: Vec<Dial<'_>>, watch: Watch<'_>) -> Result<Connection, Trouble> {
+    let mut told: Option<Trouble> = None;
+    for dial in dials {
+        match open_or_plain(dial, watch).await {
+            Ok(connection) => return Ok(connection),
+            Err(trouble) => {
+                tracing::debug!(by = trouble.by, reply = %trouble.reply, "server passed over");
+                // What a server said tells more than that another one did not answer.
+                if told.as_ref().is_none_or(|before| before.by == OURSELVES) {
+                    told = Some(trouble);
+                }
+            }
+        }
+    }
+    Err(told.unwrap_or_else(|| Trouble::ours(Reply::new(451, (4, 4, 4), "there is no server to connect to"))))
+}
+
+async fn open_or_plain(mut dial: Dial<'_>, watch: Watch<'_>) -> Result<Connection, Trouble> {
+    let first = match Connection::open(dial.clone(), watch).await {
+        Ok(connection) => return Ok(connection),
+        Err(not_open) => not_open,
+    };
+    if !first.plain_may_help {
+        return Err(first.trouble);
+    }
+    tracing::info!(peer = dial.peer, reply = %first.trouble.reply, "opportunistic tls failed, going on without");
+    dial.session.tls = TlsMode::None;
+    Connection::open(dial, watch).await.map_err(|not_open| not_open.trouble)
+}

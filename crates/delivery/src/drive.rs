@@ -1,0 +1,384 @@
+//! Drives a [`ClientSession`] over a real line: bytes, handshakes and the clock.
+//!
+//! # How it is used
+//! [`Connection::open`] gives a connection on which letters may be sent; then [`Connection::deliver`] for each letter,
+//! with [`Connection::settle`] between them, and [`Connection::quit`] at the end.
+//!
+//! # Invariants
+//! - Everything the session has to say is gathered and written at once before the next read: a pipelined transaction with
+//!   a small letter costs two or three system calls.
+//! - No wait is without an end: reads end with the session's own deadline, writes with `data_block`.
+//! - Once a write has failed, what the server may have said before is still read: it is the better explanation.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use queue::Body;
+use rustls::pki_types::ServerName;
+use smtp::client::{ClientConfig, ClientSession, Closed, Delivery, Event, Message, Output, Stage, TlsMode};
+use smtp::{Reply, TlsInfo};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+
+use crate::config::Times;
+use crate::outcome::Trouble;
+use crate::stream::Stream;
+use crate::tls::{Tls, Trust, plain_words};
+
+/// Octets of a letter that are read and sent at once.
+const PIECE: usize = 256 * 1024;
+/// Octets that are gathered before they are written.
+const GATHER: usize = 64 * 1024;
+/// How long to look for the server's last words once writing to it has failed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// One line of a dialog as it happens, for whoever watches.
+#[derive(Debug)]
+pub enum Line<'a> {
+    Connected(&'a str),
+    /// A command as sent, AUTH redacted.
+    Sent(&'a str),
+    Received(&'a Reply),
+    Tls(&'a TlsInfo),
+}
+
+pub(crate) type Watch<'a> = &'a mut (dyn FnMut(Line<'_>) + Send);
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// All that is needed to reach one server.
+#[derive(Clone, Debug)]
+pub(crate) struct Dial<'a> {
+    /// `mx1.example.net [192.0.2.1]:25`.
+    pub(crate) peer: String,
+    pub(crate) address: Address,
+    /// What the certificate should be for; `None` where TLS is out of the question.
+    pub(crate) name: Option<ServerName<'static>>,
+    pub(crate) trust: Trust,
+    pub(crate) session: ClientConfig,
+    pub(crate) tls: &'a Tls,
+    pub(crate) times: &'a Times,
+}
+
+/// An open connection with its session.
+pub(crate) struct Connection {
+    stream: Stream,
+    session: ClientSession,
+    peer: String,
+    name: Option<ServerName<'static>>,
+    trust: Trust,
+    tls: Tls,
+    handshake_time: Duration,
+    write_time: Duration,
+    handshake_begun: bool,
+    outbox: Vec<u8>,
+    inbox: Box<[u8]>,
+    /// Something was read since the last letter began.
+    heard: bool,
+    write_failed: bool,
+}
+
+/// What the session wants of its driver.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Ready,
+    NeedBody,
+    Done(Delivery),
+    Closed(Closed),
+}
+
+/// Why a connection did not come to the point where letters are sent.
+pub(crate) struct NotOpen {
+    pub(crate) trouble: Trouble,
+    /// Opportunistic TLS was in the way; the same server may take letters without it.
+    pub(crate) plain_may_help: bool,
+}
+
+impl Connection {
+    /// Connects, greets, encrypts and authenticates.
+    pub(crate) async fn open(dial: Dial<'_>, watch: Watch<'_>) -> Result<Self, NotOpen> {
+        let not_open = |trouble| NotOpen { trouble, plain_may_help: false };
+        let stream = connect(&dial.address, dial.times.connect)
+            .await
+            .map_err(|error| not_open(Trouble::connect(&dial.peer, &error)))?;
+        watch(Line::Connected(&dial.peer));
+        let tls_mode = dial.session.tls;
+        let mut connection = Self {
+            stream,
+            session: ClientSession::new(dial.session, Instant::now()),
+            peer: dial.peer,
+            name: dial.name,
+            trust: dial.trust,
+            tls: dial.tls.clone(),
+            handshake_time: dial.times.tls,
+            write_time: dial.times.data_block,
+            handshake_begun: false,
+            outbox: Vec::new(),
+            inbox: vec![0; 4096].into(),
+            heard: false,
+            write_failed: false,
+        };
+        if tls_mode == TlsMode::Implicit {
+            connection.start_tls(watch).await;
+        }
+        loop {
+            match connection.step(watch).await {
+                Step::Ready => return Ok(connection),
+                Step::Closed(closed) => {
+                    let refused = matches!(closed, Closed::Refused { stage: Stage::StartTls, .. });
+                    let plain_may_help = tls_mode == TlsMode::Opportunistic && (refused || connection.handshake_begun);
+                    let trouble = Trouble::closed(&connection.peer, &closed, connection.session.tls());
+                    return Err(NotOpen { trouble, plain_may_help });
+                }
+                // Without a letter neither is said.
+                Step::NeedBody | Step::Done(_) => {}
+            }
+        }
+    }
+
+    pub(crate) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    pub(crate) fn session(&self) -> &ClientSession {
+        &self.session
+    }
+
+    /// Whether the server has said anything since the last letter was begun.
+    pub(crate) fn heard(&self) -> bool {
+        self.heard
+    }
+
+    /// Sends one letter. `Err`: the connection ended without a word on the recipients.
+    pub(crate) async fn deliver(
+        &mut self,
+        message: Message,
+        body: &Body,
+        watch: Watch<'_>,
+    ) -> Result<Delivery, Closed> {
+        self.heard = false;
+        self.session.deliver(Instant::now(), message);
+        let mut offset = 0;
+        loop {
+            match self.step(watch).await {
+                Step::Done(delivery) => return Ok(delivery),
+                Step::Closed(closed) => return Err(closed),
+                Step::NeedBody => offset = self.feed(body, offset).await,
+                Step::Ready => {}
+            }
+        }
+    }
+
+    /// Gives the session one piece of the letter; returns where the next one begins.
+    async fn feed(&mut self, body: &Body, offset: u64) -> u64 {
+        match read_piece(body, offset).await {
+            Ok(piece) if piece.is_empty() => {
+                // A store that gives less than it promised must not have half a letter taken for a whole one.
+                if offset == body.len() {
+                    self.session.handle_body_end(Instant::now());
+                } else {
+                    self.session.handle_body_failed(Instant::now());
+                }
+                offset
+            }
+            Ok(piece) => {
+                self.session.handle_body(Instant::now(), &piece);
+                let next = offset + piece.len() as u64;
+                if next == body.len() {
+                    self.session.handle_body_end(Instant::now());
+                }
+                next
+            }
+            Err(error) => {
+                tracing::error!(%error, "letter cannot be read");
+                self.session.handle_body_failed(Instant::now());
+                offset
+            }
+        }
+    }
+
+    /// After a letter: whether the connection can take another.
+    pub(crate) async fn settle(&mut self, watch: Watch<'_>) -> Result<(), Closed> {
+        loop {
+            match self.step(watch).await {
+                Step::Ready => return Ok(()),
+                Step::Closed(closed) => return Err(closed),
+                Step::NeedBody | Step::Done(_) => {}
+            }
+        }
+    }
+
+    /// Waits, on a connection that nothing is sent on, until the server speaks or closes it: either way it is over.
+    pub(crate) async fn gone(&mut self) {
+        let _ = self.stream.read(&mut self.inbox).await;
+    }
+
+    /// Says QUIT and awaits the answer for a while.
+    pub(crate) async fn quit(mut self, watch: Watch<'_>) {
+        self.session.quit(Instant::now());
+        while !matches!(self.step(watch).await, Step::Closed(_)) {}
+        let _ = timeout(LAST_WORDS, self.stream.shutdown()).await;
+    }
+
+    /// Does what the session says until it wants something that is not the line's.
+    async fn step(&mut self, watch: Watch<'_>) -> Step {
+        loop {
+            match self.session.poll_output() {
+                Output::Transmit(bytes) => self.gather(bytes).await,
+                Output::Event(Event::Command(line)) => watch(Line::Sent(&line)),
+                Output::Event(Event::Reply(reply)) => watch(Line::Received(&reply)),
+                Output::NeedBody if self.write_failed => self.last_words().await,
+                // What is gathered goes out together with the beginning of the letter.
+                Output::NeedBody => return Step::NeedBody,
+                Output::Wait(until) => self.receive(until).await,
+                Output::StartTls => {
+                    self.write_out().await;
+                    self.start_tls(watch).await;
+                }
+                Output::Ready => return Step::Ready,
+                Output::Done(delivery) => {
+                    self.write_out().await;
+                    return Step::Done(delivery);
+                }
+                Output::Closed(closed) => {
+                    self.write_out().await;
+                    return Step::Closed(closed);
+                }
+            }
+        }
+    }
+
+    async fn gather(&mut self, bytes: Vec<u8>) {
+        if self.outbox.is_empty() {
+            self.outbox = bytes;
+        } else {
+            self.outbox.extend_from_slice(&bytes);
+        }
+        if self.outbox.len() >= GATHER {
+            self.write_out().await;
+        }
+    }
+
+    async fn write_out(&mut self) {
+        let bytes = std::mem::take(&mut self.outbox);
+        if bytes.is_empty() || self.write_failed {
+            return;
+        }
+        let write = async {
+            self.stream.write_all(&bytes).await?;
+            self.stream.flush().await
+        };
+        match timeout(self.write_time, write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(peer = self.peer, %error, "write failed");
+                self.write_failed = true;
+            }
+            Err(_) => {
+                tracing::debug!(peer = self.peer, "the server takes nothing more");
+                self.write_failed = true;
+                self.session.handle_timeout(Instant::now());
+            }
+        }
+    }
+
+    /// One read, or the session's deadline.
+    async fn receive(&mut self, until: Instant) {
+        self.write_out().await;
+        if self.write_failed {
+            return self.last_words().await;
+        }
+        match timeout_at(until.into(), self.stream.read(&mut self.inbox)).await {
+            Err(_) => self.session.handle_timeout(Instant::now()),
+            Ok(Ok(0) | Err(_)) => self.session.handle_eof(Instant::now()),
+            Ok(Ok(n)) => self.heard_octets(n),
+        }
+    }
+
+    fn heard_octets(&mut self, n: usize) {
+        self.heard = true;
+        if let Some(bytes) = self.inbox.get(..n) {
+            self.session.handle_input(Instant::now(), bytes);
+        }
+    }
+
+    /// The line is broken outwards: what the server said before that, then its end.
+    async fn last_words(&mut self) {
+        match timeout(LAST_WORDS, self.stream.read(&mut self.inbox)).await {
+            Ok(Ok(n)) if n > 0 => self.heard_octets(n),
+            _ => self.session.handle_eof(Instant::now()),
+        }
+    }
+
+    async fn start_tls(&mut self, watch: Watch<'_>) {
+        self.handshake_begun = true;
+        match self.handshake().await {
+            Ok(info) => {
+                watch(Line::Tls(&info));
+                self.session.handle_tls(Instant::now(), info);
+            }
+            Err(why) => self.session.handle_tls_failed(Instant::now(), why),
+        }
+    }
+
+    async fn handshake(&mut self) -> Result<TlsInfo, String> {
+        let (stream, name) = match (std::mem::replace(&mut self.stream, Stream::Gone), self.name.clone()) {
+            (Stream::Tcp(stream), Some(name)) => (stream, name),
+            _ => return Err("there is no name to verify it by".into()),
+        };
+        let connector = TlsConnector::from(self.tls.config(self.trust));
+        let stream = match timeout(self.handshake_time, connector.connect(name.clone(), stream)).await {
+            Err(_) => return Err("the handshake took too long".into()),
+            Ok(Err(error)) => return Err(handshake_words(&error)),
+            Ok(Ok(stream)) => stream,
+        };
+        let info = self.tls.info(stream.get_ref().1, &name);
+        self.stream = Stream::Tls(Box::new(stream));
+        Ok(info)
+    }
+}
+
+async fn connect(address: &Address, patience: Duration) -> io::Result<Stream> {
+    let stream = async {
+        match address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                // Everything is written in whole groups; waiting for more would only cost time.
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Address::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+        }
+    };
+    timeout(patience, stream).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+fn handshake_words(error: &io::Error) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(error @ rustls::Error::InvalidCertificate(_)) => {
+            format!("the certificate is not good: {}", plain_words(error))
+        }
+        Some(error) => error.to_string(),
+        None => error.to_string(),
+    }
+}
+
+/// The next piece of a letter. What is not in memory is read where blocking does no harm.
+async fn read_piece(body: &Body, offset: u64) -> io::Result<Bytes> {
+    if body.in_memory() {
+        return body.read_at(offset, PIECE);
+    }
+    let body = body.clone();
+    tokio::task::spawn_blocking(move || body.read_at(offset, PIECE)).await.unwrap_or_else(|e| Err(io::Error::other(e)))
+}

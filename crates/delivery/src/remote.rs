@@ -1,0 +1,220 @@
+//! Letters for other servers: on a kept connection where there is one, in as many transactions as the server wants.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use queue::{Attempt, Recipient, RecipientOutcome};
+use smtp::client::{Closed, Delivery, Message};
+
+use crate::connect::State;
+use crate::drive::{Connection, Line};
+use crate::open::{OpenGuard, OpenPlace};
+use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, tls_words, verdict};
+use crate::route::NextHop;
+
+/// A connection between letters, with what is the same for all letters on it.
+pub(crate) struct Kept {
+    connection: Connection,
+    state: Arc<State>,
+    opened: Instant,
+    letters: u32,
+    by: String,
+    tls: String,
+    /// The server is one that the configuration names.
+    configured: bool,
+    _open: OpenGuard,
+}
+
+impl Kept {
+    async fn open(state: &Arc<State>, place: &OpenPlace, hop: &NextHop) -> Result<Self, Trouble> {
+        let connection = state.open(hop, &mut trace).await?;
+        let by = connection.peer().to_owned();
+        let tls = connection.session().tls().map(tls_words).unwrap_or_default();
+        tracing::debug!(peer = by, tls, "connection open");
+        Ok(Self {
+            connection,
+            state: state.clone(),
+            opened: Instant::now(),
+            letters: 0,
+            by,
+            tls,
+            configured: matches!(hop, NextHop::Relay(_)),
+            _open: place.count(),
+        })
+    }
+
+    /// Whether the next letter should have a new connection.
+    pub(crate) fn is_spent(&self, current: &Arc<State>) -> bool {
+        !Arc::ptr_eq(&self.state, current)
+            || self.letters >= self.most_letters()
+            || self.opened.elapsed() >= self.state.config.connection_age
+    }
+
+    pub(crate) fn idle(&self) -> Duration {
+        self.state.config.idle
+    }
+
+    /// Returns when the server ends a connection on which nothing happens.
+    pub(crate) fn gone(&mut self) -> impl Future<Output = ()> {
+        self.connection.gone()
+    }
+
+    pub(crate) async fn quit(self) {
+        self.connection.quit(&mut trace).await;
+    }
+
+    /// RFC 9422 §4: MAILMAX, or our own limit.
+    fn most_letters(&self) -> u32 {
+        let theirs = self.connection.session().capabilities().and_then(|offered| offered.limits.mail_max);
+        self.state.config.letters_per_connection.min(theirs.unwrap_or(u32::MAX)).max(1)
+    }
+
+    /// RFC 9422 §4: RCPTMAX, or our own limit.
+    fn most_recipients(&self) -> usize {
+        let theirs = self.connection.session().capabilities().and_then(|offered| offered.limits.rcpt_max);
+        let theirs = theirs.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        self.state.config.recipients_per_transaction.min(theirs).max(1)
+    }
+
+    fn outcome(&self, reply: smtp::Reply, ours: bool) -> RecipientOutcome {
+        RecipientOutcome {
+            verdict: verdict(&reply, self.configured),
+            reply,
+            by: if ours { OURSELVES.into() } else { self.by.clone() },
+            tls: self.tls.clone(),
+        }
+    }
+
+    fn trouble(&self, closed: &Closed) -> Trouble {
+        Trouble::closed(&self.by, closed, self.connection.session().tls())
+    }
+}
+
+/// The dialog goes to the log, for those who want it.
+fn trace(line: Line<'_>) {
+    match line {
+        Line::Connected(peer) => tracing::debug!(peer, "connected"),
+        Line::Sent(command) => tracing::trace!(command, "sent"),
+        Line::Received(reply) => tracing::trace!(%reply, "received"),
+        Line::Tls(tls) => tracing::debug!(protocol = tls.protocol, cipher = tls.cipher, "tls"),
+    }
+}
+
+/// How one transaction ended.
+enum Ending {
+    Said(Delivery, Result<(), Closed>),
+    Silent(Closed),
+}
+
+/// Delivers to these recipients; puts what became of each at its position. Gives the trouble, if the site as a whole has
+/// one.
+pub(crate) async fn deliver(
+    state: &Arc<State>,
+    place: &OpenPlace,
+    hop: &NextHop,
+    line: &mut Option<Kept>,
+    attempt: &Attempt,
+    recipients: &[(usize, &Recipient)],
+    outcomes: &mut [Option<RecipientOutcome>],
+) -> Option<Trouble> {
+    let mut waiting: VecDeque<(usize, &Recipient)> = recipients.iter().copied().collect();
+    let mut tried_again = false;
+    while !waiting.is_empty() {
+        let mut kept = match line.take() {
+            Some(kept) => kept,
+            None => match Kept::open(state, place, hop).await {
+                Ok(kept) => kept,
+                Err(trouble) => {
+                    waiting.iter().for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
+                    return Some(trouble);
+                }
+            },
+        };
+        let group: Vec<_> = waiting.drain(..kept.most_recipients().min(waiting.len())).collect();
+        let used_before = kept.letters > 0;
+        let ending = transaction(&mut kept, attempt, &group).await;
+        if used_before && !tried_again && is_dead(&ending, kept.connection.heard()) {
+            tracing::debug!(peer = kept.by, "kept connection was closed by the server, opening a new one");
+            tried_again = true;
+            group.into_iter().rev().for_each(|one| waiting.push_front(one));
+            continue;
+        }
+        match ending {
+            Ending::Silent(closed) => {
+                let trouble = kept.trouble(&closed);
+                group.iter().chain(&waiting).for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
+                return None;
+            }
+            Ending::Said(delivery, alive) => {
+                let over = alive.as_ref().err().and_then(stage_of);
+                let again = settle_group(&kept, delivery, &group, over, outcomes);
+                // As many as the server would take went; the others are next.
+                again.into_iter().rev().for_each(|one| waiting.push_front(one));
+                if alive.is_ok() {
+                    *line = Some(kept);
+                }
+            }
+        }
+    }
+    None
+}
+
+async fn transaction(kept: &mut Kept, attempt: &Attempt, group: &[(usize, &Recipient)]) -> Ending {
+    let letter = &attempt.letter;
+    let mut params = letter.params.clone();
+    params.size = Some(attempt.body.len());
+    let recipients = group.iter().map(|(_, r)| (r.address.clone(), r.params.clone())).collect();
+    let message = Message { from: letter.from.clone(), params, recipients };
+    kept.letters += 1;
+    match kept.connection.deliver(message, &attempt.body, &mut trace).await {
+        Err(closed) => Ending::Silent(closed),
+        Ok(delivery) => {
+            let alive = kept.connection.settle(&mut trace).await;
+            Ending::Said(delivery, alive)
+        }
+    }
+}
+
+/// Whether a kept connection was dead before it saw the letter.
+fn is_dead(ending: &Ending, heard: bool) -> bool {
+    match ending {
+        Ending::Silent(_) | Ending::Said(_, Err(_)) if !heard => true,
+        Ending::Said(delivery, Err(_)) => is_stale(delivery),
+        _ => false,
+    }
+}
+
+/// The stage at which a connection broke without a reply.
+fn stage_of(closed: &Closed) -> Option<smtp::client::Stage> {
+    match closed {
+        Closed::Timeout(stage) | Closed::Disconnected(stage) | Closed::Protocol { stage, .. } => Some(*stage),
+        _ => None,
+    }
+}
+
+/// Puts the replies where they belong; gives those recipients that should go into another transaction at once.
+fn settle_group<'a>(
+    kept: &Kept,
+    delivery: Delivery,
+    group: &[(usize, &'a Recipient)],
+    over: Option<smtp::client::Stage>,
+    outcomes: &mut [Option<RecipientOutcome>],
+) -> Vec<(usize, &'a Recipient)> {
+    let taken = delivery.recipients.iter().any(|said| said.reply.is_positive());
+    let mut again = Vec::new();
+    for ((at, recipient), said) in group.iter().zip(delivery.recipients) {
+        if taken && is_too_many(said.stage, &said.reply) {
+            again.push((*at, *recipient));
+        }
+        put(outcomes, *at, kept.outcome(said.reply, over == Some(said.stage)));
+    }
+    again
+}
+
+fn put(outcomes: &mut [Option<RecipientOutcome>], at: usize, outcome: RecipientOutcome) {
+    if let Some(slot) = outcomes.get_mut(at) {
+        *slot = Some(outcome);
+    }
+}

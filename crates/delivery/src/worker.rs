@@ -1,0 +1,153 @@
+//! The main loop: a worker for each connection that the queue allows, letter after letter on it.
+//!
+//! # How letters and connections meet
+//! - A connection is opened when a letter waits, kept while letters follow, and closed after [`Config::idle`], after
+//!   [`Config::letters_per_connection`], at [`Config::connection_age`], and when the configuration has changed.
+//! - A kept connection that turns out to be dead before the server said a word about the letter costs the letter nothing:
+//!   it goes out again on a new one, once.
+//! - When a site cannot be reached and no other connection to it is open, all letters that wait for it are deferred with
+//!   the same words, instead of each finding out anew.
+//!
+//! [`Config::idle`]: crate::Config::idle
+//! [`Config::letters_per_connection`]: crate::Config::letters_per_connection
+//! [`Config::connection_age`]: crate::Config::connection_age
+
+use std::sync::Arc;
+
+use queue::{Attempt, Outcome, Queue, RecipientOutcome, Verdict, Worker};
+use smtp::Reply;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::Delivery;
+use crate::connect::State;
+use crate::local;
+use crate::outcome::{OURSELVES, Trouble};
+use crate::remote::{self, Kept};
+use crate::route::NextHop;
+
+/// Delivers until the queue is closed or `stop` turns true; then finishes the letters in hand and returns.
+pub async fn run(queue: Queue, delivery: Arc<Delivery>, stop: watch::Receiver<bool>) {
+    let mut workers = JoinSet::new();
+    let mut stopping = stop.clone();
+    loop {
+        let next = tokio::select! {
+            biased;
+            // An error says that whoever could stop us is gone, and with it the program.
+            _ = stopping.wait_for(|stop| *stop) => None,
+            next = queue.next_worker() => next,
+        };
+        let Some(worker) = next else { break };
+        workers.spawn(work(delivery.clone(), worker, stop.clone()));
+        while let Some(ended) = workers.try_join_next() {
+            report(ended);
+        }
+    }
+    while let Some(ended) = workers.join_next().await {
+        report(ended);
+    }
+}
+
+/// A worker that panicked has dropped its letter, which the queue defers.
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "delivery worker failed");
+    }
+}
+
+/// One worker's life: letters for one site, one at a time.
+async fn work(delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Receiver<bool>) {
+    let mut line: Option<Kept> = None;
+    let mut next = worker.take();
+    while let Some(attempt) = next {
+        let state = delivery.state();
+        if let Some(old) = line.take_if(|line| line.is_spent(&state)) {
+            old.quit().await;
+        }
+        let (outcome, trouble) = try_once(&delivery, &state, &worker, &mut line, &attempt).await;
+        worker.finish(attempt, outcome);
+        if let Some(trouble) = trouble {
+            if delivery.open.none(&worker.site) {
+                defer_waiting(&mut worker, &trouble).await;
+            }
+            break;
+        }
+        next = if *stop.borrow() { None } else { following(&mut worker, &mut line, &mut stop).await };
+    }
+    if let Some(line) = line {
+        line.quit().await;
+    }
+}
+
+/// The next letter, waiting for it as long as there is an open connection worth keeping.
+async fn following(worker: &mut Worker, line: &mut Option<Kept>, stop: &mut watch::Receiver<bool>) -> Option<Attempt> {
+    if let Some(attempt) = worker.take() {
+        return Some(attempt);
+    }
+    let kept = line.as_mut()?;
+    let idle = kept.idle();
+    tokio::select! {
+        biased;
+        attempt = worker.take_within(idle) => return attempt,
+        _ = stop.wait_for(|stop| *stop) => return None,
+        () = kept.gone() => {}
+    }
+    // The server has closed it, or said its goodbye; either way nothing more is sent here.
+    *line = None;
+    None
+}
+
+/// One attempt: an outcome for each of its recipients, and the trouble that keeps the whole site's letters back.
+async fn try_once(
+    delivery: &Delivery,
+    state: &Arc<State>,
+    worker: &Worker,
+    line: &mut Option<Kept>,
+    attempt: &Attempt,
+) -> (Outcome, Option<Trouble>) {
+    let mut hop = None;
+    let mut here = Vec::with_capacity(attempt.recipients.len());
+    let mut outcomes = vec![None; attempt.recipients.len()];
+    for (position, index) in attempt.recipients.iter().enumerate() {
+        let Some(recipient) = attempt.letter.recipients.get(*index) else { continue };
+        let (site, its_hop) = state.router.route(&recipient.address);
+        if site == worker.site {
+            here.push((position, recipient));
+            hop.get_or_insert(its_hop);
+        } else if let Some(outcome) = outcomes.get_mut(position) {
+            *outcome = Some(moved());
+        }
+    }
+    let trouble = match hop {
+        None => None,
+        Some(NextHop::Maildir(_) | NextHop::Catch(_)) => {
+            local::deliver(state, attempt, &here, &mut outcomes).await;
+            None
+        }
+        Some(hop) => {
+            let place = delivery.open.of(&worker.site);
+            remote::deliver(state, &place, &hop, line, attempt, &here, &mut outcomes).await
+        }
+    };
+    let recipients = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(moved)).collect();
+    (Outcome { recipients }, trouble)
+}
+
+/// The recipient goes another way since the configuration was read anew; the queue will ask for its site again.
+fn moved() -> RecipientOutcome {
+    RecipientOutcome {
+        verdict: Verdict::Deferred,
+        reply: Reply::new(451, (4, 3, 5), "the route has changed; the letter will take the new one"),
+        by: OURSELVES.into(),
+        tls: String::new(),
+    }
+}
+
+/// Gives all letters that wait for this site the same answer.
+async fn defer_waiting(worker: &mut Worker, trouble: &Trouble) {
+    while let Some(attempt) = worker.take() {
+        let outcome = trouble.for_all(attempt.recipients.len());
+        worker.finish(attempt, outcome);
+        tokio::task::yield_now().await;
+    }
+}
