@@ -24,7 +24,7 @@ pub use target::{BadTarget, Endpoint, LocalTarget, RouteDomain, RouteTarget};
 pub use times::Times;
 
 /// The way out: `[delivery]`.
-#[derive(Clone, Debug, serde::Deserialize)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Domains whose mailboxes are here.
@@ -51,10 +51,10 @@ pub struct Config {
     /// Recipients in one transaction, if the server does not say less (RFC 9422 RCPTMAX).
     pub recipients_per_transaction: usize,
     /// How long a connection without a letter to send stays open.
-    #[serde(with = "text::duration")]
+    #[serde(with = "queue::units::duration")]
     pub idle: Duration,
     /// How old a connection may grow before the next letter gets a new one.
-    #[serde(with = "text::duration")]
+    #[serde(with = "queue::units::duration")]
     pub connection_age: Duration,
     /// Send commands without awaiting each reply where the server offers PIPELINING (RFC 2920).
     pub pipelining: bool,
@@ -102,7 +102,7 @@ impl Config {
 }
 
 /// One local domain: `[[delivery.local]]`.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LocalDomain {
     #[serde(with = "text::as_text")]
@@ -113,7 +113,7 @@ pub struct LocalDomain {
 }
 
 /// One route: `[[delivery.route]]`.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// `example.net`, `.example.net` for every domain below it, or `*` for all that no other route names.
@@ -175,7 +175,7 @@ impl Route {
 }
 
 /// How a route is encrypted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteTls {
     None,
@@ -196,7 +196,7 @@ impl RouteTls {
 }
 
 /// By which IP versions servers are reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IpVersions {
     Both,

@@ -101,6 +101,17 @@ impl FromStr for LocalTarget {
     }
 }
 
+impl fmt::Display for LocalTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Maildir => f.write_str("maildir"),
+            Self::MaildirAt(path) => write!(f, "maildir:{}", path.display()),
+            Self::Lmtp(endpoint) => write!(f, "lmtp:{endpoint}"),
+            Self::LmtpUnix(path) => write!(f, "lmtp:{}", path.display()),
+        }
+    }
+}
+
 /// Where the letters of a route go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteTarget {
@@ -124,6 +135,18 @@ impl FromStr for RouteTarget {
             // A host may be called lmtp; then what follows is a port.
             Some(("lmtp", endpoint)) if endpoint.parse::<u16>().is_err() => endpoint.parse().map(Self::Lmtp),
             _ => text.parse().map(Self::Smtp),
+        }
+    }
+}
+
+impl fmt::Display for RouteTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Smtp(endpoint) => endpoint.fmt(f),
+            Self::Lmtp(endpoint) => write!(f, "lmtp:{endpoint}"),
+            Self::LmtpUnix(path) => write!(f, "lmtp:{}", path.display()),
+            Self::Mx => f.write_str("mx"),
+            Self::Catch(path) => write!(f, "catch:{}", path.display()),
         }
     }
 }
