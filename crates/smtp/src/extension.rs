@@ -1,6 +1,7 @@
 //! What EHLO offers (RFC 5321 §4.1.1.1), written by our server and read by our client.
 
 mod read;
+mod write;
 
 /// The extensions of one side. On the server: what to offer; on the client: what the peer said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

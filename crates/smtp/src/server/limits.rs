@@ -17,6 +17,9 @@ pub struct ServerLimits {
     pub auth_line: usize,
     /// Octets of the letter's header; 552 5.3.4 beyond.
     pub header_size: usize,
+    /// Octets beyond `message_size`, or of a refused chunk, that are read and thrown away so that the session stays in
+    /// step; beyond, it is closed.
+    pub discard: u64,
     /// Received fields; 554 5.4.6 beyond (RFC 5321 §6.3).
     pub hops: usize,
     /// Replies of 4yz and 5yz; 421 4.7.0 beyond.
@@ -43,6 +46,7 @@ impl Default for ServerLimits {
             command_line: 2048,
             auth_line: 12_288,
             header_size: 1024 * 1024,
+            discard: 64 * 1024 * 1024,
             hops: 100,
             errors: 20,
             junk_commands: 100,

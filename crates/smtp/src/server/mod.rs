@@ -29,8 +29,17 @@
 //! # Limits
 //! All in [`ServerLimits`]; each has a reply of its own.
 
+mod answer;
+mod auth;
+mod dispatch;
+mod input;
+mod letter;
 mod limits;
+mod offer;
+mod phase;
 mod question;
+mod receive;
+mod replies;
 mod session;
 #[cfg(test)]
 mod tests;
