@@ -87,6 +87,7 @@ impl State {
             session,
             tls: &self.tls,
             times: &self.config.timeout,
+            transcript: dialog_is_logged(),
         }
     }
 
@@ -118,6 +119,7 @@ impl State {
                 session: session.clone(),
                 tls: &self.tls,
                 times: &self.config.timeout,
+                transcript: dialog_is_logged(),
             }
         };
         Ok(addresses_of(&*self.resolver, endpoint, self.config.ip).await?.into_iter().map(dial).collect())
@@ -132,8 +134,14 @@ impl State {
             session,
             tls: &self.tls,
             times: &self.config.timeout,
+            transcript: dialog_is_logged(),
         }
     }
+}
+
+/// The dialog goes to the log at DEBUG; making the lines costs something, so they are made only then.
+fn dialog_is_logged() -> bool {
+    tracing::enabled!(tracing::Level::DEBUG)
 }
 
 /// The addresses of a server that somebody has named.

@@ -7,12 +7,15 @@
 //! # Invariants
 //! - Everything the session has to say is gathered and written at once before the next read: a pipelined transaction with
 //!   a small letter costs two or three system calls.
-//! - No wait is without an end: reads end with the session's own deadline, writes with `data_block`.
+//! - No wait is without an end: reads and writes end with the session's own deadline.
 //! - Once a write has failed, what the server may have said before is still read: it is the better explanation.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -20,7 +23,7 @@ use queue::Body;
 use rustls::pki_types::ServerName;
 use smtp::client::{ClientConfig, ClientSession, Closed, Delivery, Event, Message, Output, Stage, TlsMode};
 use smtp::{Reply, TlsInfo};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -68,6 +71,8 @@ pub(crate) struct Dial<'a> {
     pub(crate) session: ClientConfig,
     pub(crate) tls: &'a Tls,
     pub(crate) times: &'a Times,
+    /// Somebody wants to see the dialog.
+    pub(crate) transcript: bool,
 }
 
 /// An open connection with its session.
@@ -79,7 +84,6 @@ pub(crate) struct Connection {
     trust: Trust,
     tls: Tls,
     handshake_time: Duration,
-    write_time: Duration,
     handshake_begun: bool,
     outbox: Vec<u8>,
     inbox: Box<[u8]>,
@@ -113,24 +117,25 @@ impl Connection {
             .map_err(|error| not_open(Trouble::connect(&dial.peer, &error)))?;
         watch(Line::Connected(&dial.peer));
         let tls_mode = dial.session.tls;
+        let session = if dial.transcript {
+            ClientSession::with_transcript(dial.session, Instant::now())
+        } else {
+            ClientSession::new(dial.session, Instant::now())
+        };
         let mut connection = Self {
             stream,
-            session: ClientSession::new(dial.session, Instant::now()),
+            session,
             peer: dial.peer,
             name: dial.name,
             trust: dial.trust,
             tls: dial.tls.clone(),
             handshake_time: dial.times.tls,
-            write_time: dial.times.data_block,
             handshake_begun: false,
             outbox: Vec::new(),
             inbox: vec![0; 4096].into(),
             heard: false,
             write_failed: false,
         };
-        if tls_mode == TlsMode::Implicit {
-            connection.start_tls(watch).await;
-        }
         loop {
             match connection.step(watch).await {
                 Step::Ready => return Ok(connection),
@@ -168,43 +173,61 @@ impl Connection {
     ) -> Result<Delivery, Closed> {
         self.heard = false;
         self.session.deliver(Instant::now(), message);
-        let mut offset = 0;
         loop {
-            match self.step(watch).await {
+            let mut step = self.step(watch).await;
+            if step == Step::NeedBody {
+                step = match self.give(body, watch).await {
+                    Some(step) => step,
+                    None => continue,
+                };
+            }
+            match step {
                 Step::Done(delivery) => return Ok(delivery),
                 Step::Closed(closed) => return Err(closed),
-                Step::NeedBody => offset = self.feed(body, offset).await,
-                Step::Ready => {}
+                Step::Ready | Step::NeedBody => {}
             }
         }
     }
 
-    /// Gives the session one piece of the letter; returns where the next one begins.
-    async fn feed(&mut self, body: &Body, offset: u64) -> u64 {
-        match read_piece(body, offset).await {
-            Ok(piece) if piece.is_empty() => {
+    /// Gives the session the letter, piece by piece; memory holds one of them. Stops where the session has come to a
+    /// result before the end.
+    async fn give(&mut self, body: &Body, watch: Watch<'_>) -> Option<Step> {
+        let mut offset = 0;
+        while offset < body.len() {
+            match read_piece(body, offset).await {
+                Ok(piece) if !piece.is_empty() => {
+                    offset += piece.len() as u64;
+                    self.session.handle_body(Instant::now(), &piece);
+                }
                 // A store that gives less than it promised must not have half a letter taken for a whole one.
-                if offset == body.len() {
-                    self.session.handle_body_end(Instant::now());
-                } else {
+                missing => {
+                    tracing::error!(error = ?missing.err(), offset, "letter cannot be read to its end");
                     self.session.handle_body_failed(Instant::now());
+                    return None;
                 }
-                offset
             }
-            Ok(piece) => {
-                self.session.handle_body(Instant::now(), &piece);
-                let next = offset + piece.len() as u64;
-                if next == body.len() {
-                    self.session.handle_body_end(Instant::now());
-                }
-                next
-            }
-            Err(error) => {
-                tracing::error!(%error, "letter cannot be read");
-                self.session.handle_body_failed(Instant::now());
-                offset
+            if offset < body.len()
+                && let Some(step) = self.between_pieces(watch).await
+            {
+                return Some(step);
             }
         }
+        self.session.handle_body_end(Instant::now());
+        None
+    }
+
+    /// Writes what there is, and hears what the server says in between: it may refuse a large letter long before its end.
+    async fn between_pieces(&mut self, watch: Watch<'_>) -> Option<Step> {
+        if let Some(step) = self.drain(watch).await {
+            return Some(step);
+        }
+        self.write_out().await;
+        if self.write_failed {
+            self.last_words().await;
+        } else {
+            self.receive_ready().await;
+        }
+        self.drain(watch).await
     }
 
     /// After a letter: whether the connection can take another.
@@ -233,26 +256,31 @@ impl Connection {
     /// Does what the session says until it wants something that is not the line's.
     async fn step(&mut self, watch: Watch<'_>) -> Step {
         loop {
+            if let Some(step) = self.drain(watch).await {
+                return step;
+            }
+            self.receive().await;
+        }
+    }
+
+    /// The same, but `None` where input has to be awaited. What is to be written may still lie in the outbox.
+    async fn drain(&mut self, watch: Watch<'_>) -> Option<Step> {
+        loop {
             match self.session.poll_output() {
                 Output::Transmit(bytes) => self.gather(bytes).await,
                 Output::Event(Event::Command(line)) => watch(Line::Sent(&line)),
                 Output::Event(Event::Reply(reply)) => watch(Line::Received(&reply)),
-                Output::NeedBody if self.write_failed => self.last_words().await,
-                // What is gathered goes out together with the beginning of the letter.
-                Output::NeedBody => return Step::NeedBody,
-                Output::Wait(until) => self.receive(until).await,
+                Output::Wait(_) => return None,
                 Output::StartTls => {
                     self.write_out().await;
                     self.start_tls(watch).await;
                 }
-                Output::Ready => return Step::Ready,
-                Output::Done(delivery) => {
-                    self.write_out().await;
-                    return Step::Done(delivery);
-                }
+                Output::Ready => return Some(Step::Ready),
+                Output::NeedBody => return Some(Step::NeedBody),
+                Output::Done(delivery) => return Some(Step::Done(delivery)),
                 Output::Closed(closed) => {
                     self.write_out().await;
-                    return Step::Closed(closed);
+                    return Some(Step::Closed(closed));
                 }
             }
         }
@@ -278,7 +306,7 @@ impl Connection {
             self.stream.write_all(&bytes).await?;
             self.stream.flush().await
         };
-        match timeout(self.write_time, write).await {
+        match timeout_at(self.session.deadline().into(), write).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(peer = self.peer, %error, "write failed");
@@ -293,15 +321,33 @@ impl Connection {
     }
 
     /// One read, or the session's deadline.
-    async fn receive(&mut self, until: Instant) {
+    async fn receive(&mut self) {
         self.write_out().await;
         if self.write_failed {
             return self.last_words().await;
         }
-        match timeout_at(until.into(), self.stream.read(&mut self.inbox)).await {
+        let until = self.session.deadline().into();
+        match timeout_at(until, self.stream.read(&mut self.inbox)).await {
             Err(_) => self.session.handle_timeout(Instant::now()),
             Ok(Ok(0) | Err(_)) => self.session.handle_eof(Instant::now()),
             Ok(Ok(n)) => self.heard_octets(n),
+        }
+    }
+
+    /// What has come already, without waiting.
+    async fn receive_ready(&mut self) {
+        let (stream, inbox) = (&mut self.stream, &mut self.inbox);
+        let came = poll_fn(|cx| {
+            let mut buffer = ReadBuf::new(inbox);
+            match Pin::new(&mut *stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(read) => Poll::Ready(Some(read.map(|()| buffer.filled().len()))),
+                Poll::Pending => Poll::Ready(None),
+            }
+        });
+        match came.await {
+            None => {}
+            Some(Ok(0) | Err(_)) => self.session.handle_eof(Instant::now()),
+            Some(Ok(n)) => self.heard_octets(n),
         }
     }
 

@@ -48,7 +48,8 @@ impl Kept {
     /// Whether the next letter should have a new connection.
     pub(crate) fn is_spent(&self, current: &Arc<State>) -> bool {
         !Arc::ptr_eq(&self.state, current)
-            || self.letters >= self.most_letters()
+            || self.letters >= self.state.config.letters_per_connection
+            || self.connection.session().letters_left() == Some(0)
             || self.opened.elapsed() >= self.state.config.connection_age
     }
 
@@ -65,16 +66,9 @@ impl Kept {
         self.connection.quit(&mut trace).await;
     }
 
-    /// RFC 9422 §4: MAILMAX, or our own limit.
-    fn most_letters(&self) -> u32 {
-        let theirs = self.connection.session().capabilities().and_then(|offered| offered.limits.mail_max);
-        self.state.config.letters_per_connection.min(theirs.unwrap_or(u32::MAX)).max(1)
-    }
-
     /// RFC 9422 §4: RCPTMAX, or our own limit.
     fn most_recipients(&self) -> usize {
-        let theirs = self.connection.session().capabilities().and_then(|offered| offered.limits.rcpt_max);
-        let theirs = theirs.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
+        let theirs = self.connection.session().recipients_max().unwrap_or(usize::MAX);
         self.state.config.recipients_per_transaction.min(theirs).max(1)
     }
 
@@ -96,8 +90,8 @@ impl Kept {
 fn trace(line: Line<'_>) {
     match line {
         Line::Connected(peer) => tracing::debug!(peer, "connected"),
-        Line::Sent(command) => tracing::trace!(command, "sent"),
-        Line::Received(reply) => tracing::trace!(%reply, "received"),
+        Line::Sent(command) => tracing::debug!(command, "sent"),
+        Line::Received(reply) => tracing::debug!(%reply, "received"),
         Line::Tls(tls) => tracing::debug!(protocol = tls.protocol, cipher = tls.cipher, "tls"),
     }
 }

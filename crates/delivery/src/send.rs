@@ -111,6 +111,7 @@ async fn dials<'a>(to: &'a SendTo, resolver: &dyn Resolver, tls: &'a Tls) -> Res
             session: session.clone(),
             tls,
             times: &to.times,
+            transcript: true,
         }
     };
     Ok(addresses_of(resolver, &to.server, IpVersions::Both).await?.into_iter().map(dial).collect())
