@@ -1,1 +1,6 @@
-
+mod attacks;
+mod content;
+mod dialogs;
+mod pair;
+mod random;
+mod support;
