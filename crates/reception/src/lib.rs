@@ -25,7 +25,6 @@ pub mod listen;
 pub mod network;
 pub mod shared;
 pub mod tls;
-mod units;
 
 pub use directory::Directory;
 pub use listen::{bind, serve};

@@ -15,10 +15,10 @@ pub struct Limits {
     /// Connections at once from one client (one IPv4 address, one IPv6 /64); beyond it a new one gets 421.
     pub connections_per_client: u32,
     /// Memory that must be free in the system; below it a new connection and a new letter get 421 or 452. "0" turns it off.
-    #[serde(with = "crate::units::size")]
+    #[serde(with = "queue::units::size")]
     pub free_memory: u64,
     /// Size of a letter; 552 beyond.
-    #[serde(with = "crate::units::size")]
+    #[serde(with = "queue::units::size")]
     pub message_size: u64,
     /// Recipients of a letter; 452 for each beyond. At least 100 (RFC 5321).
     pub recipients: usize,
@@ -29,7 +29,7 @@ pub struct Limits {
     /// Octets of a line of a login; 500 beyond.
     pub auth_line: usize,
     /// Size of a letter's header; 552 beyond.
-    #[serde(with = "crate::units::size")]
+    #[serde(with = "queue::units::size")]
     pub header_size: u64,
     /// Received fields in a letter: beyond, it is going in circles and gets 554 5.4.6.
     pub hops: usize,
@@ -40,21 +40,21 @@ pub struct Limits {
     /// Failed logins in one connection; 421 beyond.
     pub auth_failures: u32,
     /// Within this time a whole command must arrive, or the client gets 421. RFC 5321 asks for at least 5 minutes.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub command_timeout: Duration,
     /// Within this time a whole letter must arrive.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub data_timeout: Duration,
     /// Octets per second that a letter must come with, on average, once `data_grace` is over.
     pub data_rate: u64,
     /// For this long a letter may come as slowly as it likes.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub data_grace: Duration,
     /// A TLS handshake must be done within this time.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub handshake_timeout: Duration,
     /// How long submission ports listen before their greeting, to notice clients that begin with TLS and serve them so.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub first_byte_wait: Duration,
     /// Addresses that one recipient may stand for after aliases, and how many may be for one letter ten times over.
     pub alias_expansion: usize,
@@ -71,14 +71,14 @@ pub struct LoginLimits {
     /// Failures from one network (IPv4 /24, IPv6 /48) within `window`; beyond, logins from it get 421 for a while.
     pub failures_per_network: u32,
     /// The time over which failures are forgotten, evenly.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub window: Duration,
     /// The reply to a failed login waits this long, twice as long for the next from the same address or for the same
     /// account, and so on.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub delay: Duration,
     /// The longest such wait.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub longest_delay: Duration,
 }
 
@@ -87,14 +87,14 @@ pub struct LoginLimits {
 #[serde(deny_unknown_fields, default)]
 pub struct Passwords {
     /// Memory that argon2id uses for one password.
-    #[serde(with = "crate::units::size")]
+    #[serde(with = "queue::units::size")]
     pub argon2_memory: u64,
     /// Passes of argon2id over that memory.
     pub argon2_passes: u32,
     /// Rounds of PBKDF2 in a SCRAM-SHA-256 verifier; at least 4096 (RFC 7677).
     pub scram_iterations: u32,
     /// For this long a password that was right is known again without argon2. Only a keyed hash of it is kept, in memory.
-    #[serde(with = "crate::units::duration")]
+    #[serde(with = "queue::units::duration")]
     pub remember: Duration,
     /// Threads that hash; 0: one for each processor.
     pub threads: usize,

@@ -111,7 +111,7 @@ pub enum BareNewlines {
 #[serde(deny_unknown_fields, default)]
 pub struct LimitOverrides {
     /// See `limits.message_size`.
-    #[serde(with = "crate::units::optional_size", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "queue::units::optional_size", skip_serializing_if = "Option::is_none")]
     pub message_size: Option<u64>,
     /// See `limits.recipients`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,10 +123,10 @@ pub struct LimitOverrides {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors: Option<u32>,
     /// See `limits.command_timeout`.
-    #[serde(with = "crate::units::optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "queue::units::optional_duration", skip_serializing_if = "Option::is_none")]
     pub command_timeout: Option<std::time::Duration>,
     /// See `limits.data_timeout`.
-    #[serde(with = "crate::units::optional_duration", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "queue::units::optional_duration", skip_serializing_if = "Option::is_none")]
     pub data_timeout: Option<std::time::Duration>,
 }
 
