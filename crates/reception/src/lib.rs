@@ -21,8 +21,11 @@ pub mod admission;
 pub mod config;
 pub mod credentials;
 pub mod directory;
+pub mod drive;
 pub mod listen;
 pub mod network;
+pub mod policy;
+pub mod proxy;
 pub mod shared;
 pub mod tls;
 

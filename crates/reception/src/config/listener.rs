@@ -147,6 +147,11 @@ impl Profile {
         }
     }
 
+    /// Whether letters come from our own users here (RFC 6409).
+    pub fn is_submission(self) -> bool {
+        matches!(self, Self::Submission | Self::Submissions | Self::Alternative)
+    }
+
     pub fn tls(self) -> Tls {
         match self {
             Self::Relay => Tls::Starttls,

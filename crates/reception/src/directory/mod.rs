@@ -126,6 +126,13 @@ impl Directory {
         }
     }
 
+    /// The address without its tag, in a local domain that has tags: `alice@…` for `alice+shop@…`.
+    pub fn without_tag(&self, address: &Mailbox) -> Option<Mailbox> {
+        let Host::Domain(domain) = &address.host else { return None };
+        let base = without_tag(address.local.as_str(), &self.local.get(domain)?.subaddress)?;
+        Some(Mailbox { local: LocalPart::from_dequoted(base).ok()?, host: address.host.clone() })
+    }
+
     /// Whether mailboxes of this host are here.
     pub fn is_local(&self, host: &Host) -> bool {
         matches!(host, Host::Domain(domain) if self.local.contains_key(domain))

@@ -1,0 +1,228 @@
+//! Answers to what a session asks: who may send what to whom. One [`Policy`] for each connection.
+//!
+//! # Invariants
+//! - A letter goes out into the world only from an account, or from a network that is named in the configuration; there is
+//!   none by default.
+//! - A recipient of ours that does not exist is refused at RCPT, so that nothing has to be bounced later.
+
+mod recipient;
+mod sender;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use queue::{NewLetter, Origin, Recipient, RecipientState};
+use smtp::envelope::{MailParams, OriginalRecipient, RcptParams};
+use smtp::server::{Answer, AuthQuestion, ServerSession};
+use smtp::{ForwardPath, Mailbox, Reply, ReversePath};
+
+use crate::config::{Listener, Profile};
+use crate::credentials::LoginRefusal;
+use crate::shared::Shared;
+use recipient::Trust;
+
+/// Addresses that one letter may be for after aliases, as a multiple of `limits.alias_expansion`.
+const LETTER_EXPANSION: usize = 10;
+
+const ACCOUNTS_TROUBLE: Reply = Reply::new(451, (4, 3, 0), "accounts cannot be looked up right now; try again later");
+
+/// What one connection may do, and whom its present letter is for.
+pub(crate) struct Policy {
+    listener: Arc<Listener>,
+    shared: Arc<Shared>,
+    client: IpAddr,
+    /// For each accepted RCPT of the present transaction: where it leads.
+    targets: Vec<Vec<Mailbox>>,
+}
+
+/// An answer, and how long to wait before it is given.
+pub(crate) struct Slow {
+    pub(crate) answer: Answer,
+    pub(crate) delay: Duration,
+}
+
+impl From<Answer> for Slow {
+    fn from(answer: Answer) -> Self {
+        Self { answer, delay: Duration::ZERO }
+    }
+}
+
+impl From<LoginRefusal> for Slow {
+    fn from(refusal: LoginRefusal) -> Self {
+        let reply = refusal.reply();
+        match refusal {
+            LoginRefusal::Wrong { delay } => Self { answer: Answer::Reply(reply), delay },
+            LoginRefusal::Blocked(_) => Answer::Close(reply).into(),
+            LoginRefusal::Busy => Answer::Reply(reply).into(),
+            LoginRefusal::Store(_) | LoginRefusal::Hash(_) => {
+                tracing::error!(error = %refusal, "a login could not be checked");
+                Answer::Reply(reply).into()
+            }
+        }
+    }
+}
+
+impl Policy {
+    pub(crate) fn new(listener: Arc<Listener>, shared: Arc<Shared>, client: IpAddr) -> Self {
+        Self { listener, shared, client, targets: Vec::new() }
+    }
+
+    pub(crate) fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// A login by name.
+    pub(crate) async fn auth(&self, question: AuthQuestion) -> Slow {
+        let (verifier, limits) = (&self.shared.verifier, &self.shared.limits.login);
+        let verdict = match question {
+            AuthQuestion::Password { authcid, password } => {
+                verifier.login(limits, self.client, &authcid, password).await.map(|()| Answer::Accept)
+            }
+            AuthQuestion::ScramVerifier { authcid } => verifier.scram(limits, self.client, &authcid).map(Answer::Scram),
+            AuthQuestion::ScramProved { authcid } => {
+                verifier.scram_proved(limits, self.client, &authcid).map(|()| Answer::Accept)
+            }
+        };
+        verdict.map_or_else(Slow::from, Slow::from)
+    }
+
+    /// A SCRAM proof was wrong: how long the reply must wait.
+    pub(crate) fn auth_failed(&self, name: &str) -> Duration {
+        self.shared.verifier.failed(&self.shared.limits.login, self.client, name)
+    }
+
+    pub(crate) fn mail(&mut self, from: &ReversePath, params: &MailParams, user: Option<&str>) -> Answer {
+        self.targets.clear();
+        match self.may_send(from, params, user) {
+            Ok(()) => Answer::Accept,
+            Err(answer) => answer,
+        }
+    }
+
+    fn may_send(&self, from: &ReversePath, params: &MailParams, user: Option<&str>) -> Result<(), Answer> {
+        if let Some(user) = user {
+            self.may_send_as(user, from)?;
+        }
+        let memory = self.shared.admission.memory(self.shared.limits.free_memory);
+        memory.map_err(|_| Answer::Reply(Reply::new(452, (4, 3, 1), "not enough memory; try again later")))?;
+        self.shared.queue.room_for(params.size.unwrap_or(0)).map_err(|refusal| Answer::Reply(refusal.reply()))
+    }
+
+    fn may_send_as(&self, user: &str, from: &ReversePath) -> Result<(), Answer> {
+        let roster = self.shared.verifier.roster().map_err(|error| {
+            tracing::error!(%error, "accounts cannot be looked up");
+            Answer::Reply(ACCOUNTS_TROUBLE)
+        })?;
+        // An account that was taken away in the meantime loses its connections at their next letter.
+        let account = roster.account(user).filter(|account| account.enabled).ok_or(Answer::Close(Reply::new(
+            421,
+            (4, 7, 0),
+            "this account may no longer log in",
+        )))?;
+        sender::owned(account, from, &self.shared.directory).map_err(Answer::Reply)
+    }
+
+    pub(crate) fn rcpt(&mut self, to: &ForwardPath, user: Option<&str>) -> Answer {
+        let roster = match self.shared.verifier.roster() {
+            Ok(roster) => roster,
+            Err(error) => {
+                tracing::error!(%error, "accounts cannot be looked up");
+                return Answer::Reply(ACCOUNTS_TROUBLE);
+            }
+        };
+        match recipient::targets(to, self.trust(user), &self.shared.directory, roster.as_ref()) {
+            Ok(targets) => {
+                let all: usize = self.targets.iter().map(Vec::len).sum();
+                let most = self.shared.limits.alias_expansion.saturating_mul(LETTER_EXPANSION);
+                if targets.len() > 1 && all + targets.len() > most {
+                    return Answer::Reply(Reply::new(452, (4, 5, 3), "too many recipients; send them another letter"));
+                }
+                self.targets.push(targets);
+                Answer::Accept
+            }
+            Err(reply) => Answer::Reply(reply),
+        }
+    }
+
+    fn trust(&self, user: Option<&str>) -> Trust {
+        let networks = &self.shared.relay.relay_from_networks;
+        let near = self.listener.profile != Profile::Lmtp && networks.iter().any(|net| net.contains(self.client));
+        if user.is_some() || near { Trust::Known } else { Trust::Stranger }
+    }
+
+    /// The letter of the session's present transaction, as the queue wants it. `None`: there is none, which is our own fault.
+    pub(crate) fn letter(&self, session: &ServerSession) -> Option<NewLetter> {
+        let transaction = session.transaction()?;
+        if transaction.recipients.len() != self.targets.len() {
+            return None;
+        }
+        let helo = session.helo().map(ToString::to_string);
+        let user = session.authenticated().map(str::to_owned);
+        let only = match &transaction.recipients[..] {
+            [(ForwardPath::Mailbox(only), _)] => Some(only.to_string()),
+            _ => None,
+        };
+        let submitted = self.listener.profile.is_submission() || user.is_some();
+        Some(NewLetter {
+            from: transaction.from.clone(),
+            params: transaction.params.clone(),
+            recipients: recipients(&transaction.recipients, &self.targets),
+            received: mail::trace::Received {
+                helo: helo.clone(),
+                client: Some(self.client),
+                by: self.shared.hostname.to_string(),
+                with: session.protocol_word().to_owned(),
+                tls: session.tls().map(|tls| format!("{} {}", tls.protocol, tls.cipher)),
+                for_recipient: only,
+            },
+            origin: Origin {
+                listener: self.listener.name().to_owned(),
+                client: Some(self.client),
+                helo,
+                protocol: session.protocol_word().to_owned(),
+                user,
+            },
+            complete_header: submitted,
+        })
+    }
+
+    pub(crate) fn recipients(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+/// Each address once, the first parameters kept.
+fn recipients(accepted: &[(ForwardPath, RcptParams)], targets: &[Vec<Mailbox>]) -> Vec<Recipient> {
+    let mut seen = std::collections::HashSet::new();
+    let mut all = Vec::with_capacity(accepted.len());
+    for ((path, params), targets) in accepted.iter().zip(targets) {
+        for address in targets {
+            if accepted.len() == 1 && targets.len() == 1 || seen.insert(address) {
+                let params = with_original(params, path, address);
+                all.push(Recipient {
+                    address: address.clone(),
+                    params,
+                    state: RecipientState::Pending { attempts: 0, last: None },
+                });
+            }
+        }
+    }
+    all
+}
+
+/// RFC 3461 §5.2.7: where an alias or a tag has changed the address, ORCPT tells what it was.
+fn with_original(params: &RcptParams, path: &ForwardPath, address: &Mailbox) -> RcptParams {
+    let mut params = params.clone();
+    if let ForwardPath::Mailbox(original) = path
+        && original != address
+        && params.orcpt.is_none()
+    {
+        let address_type = if original.is_ascii() { "rfc822" } else { "utf-8" };
+        let orcpt = OriginalRecipient { address_type: address_type.to_owned(), address: original.to_string() };
+        params.orcpt = Some(orcpt);
+    }
+    params
+}
