@@ -31,6 +31,10 @@ pub struct Limits {
     /// Size of a letter's header; 552 beyond.
     #[serde(with = "queue::units::size")]
     pub header_size: u64,
+    /// Of a letter that is too large, this much more is read and thrown away, so that its sender hears why; beyond, the
+    /// connection is closed.
+    #[serde(with = "queue::units::size")]
+    pub discard: u64,
     /// Received fields in a letter: beyond, it is going in circles and gets 554 5.4.6.
     pub hops: usize,
     /// Refused commands in one connection; 421 beyond.
@@ -115,6 +119,7 @@ impl Default for Limits {
             command_line: session.command_line,
             auth_line: session.auth_line,
             header_size: session.header_size as u64,
+            discard: session.discard,
             hops: session.hops,
             errors: session.errors,
             junk_commands: session.junk_commands,
@@ -149,7 +154,7 @@ impl Default for Passwords {
             // OWASP's first choice for argon2id with one lane.
             argon2_memory: 19 * 1024 * 1024,
             argon2_passes: 2,
-            scram_iterations: 4096,
+            scram_iterations: 15_000,
             remember: Duration::from_secs(300),
             threads: 0,
             waiting: 256,
@@ -167,6 +172,7 @@ impl Limits {
             command_line: self.command_line,
             auth_line: self.auth_line,
             header_size: usize::try_from(self.header_size).unwrap_or(usize::MAX),
+            discard: self.discard,
             hops: self.hops,
             errors: overrides.errors.unwrap_or(self.errors),
             junk_commands: self.junk_commands,
