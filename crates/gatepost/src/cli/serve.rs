@@ -1,0 +1,18 @@
+//! `gatepost serve`.
+
+use std::path::Path;
+
+use crate::config;
+use crate::fault::Fault;
+use crate::server::{self, Server};
+
+/// Serves until a signal: SIGTERM and SIGINT drain and stop, SIGHUP reads the configuration again.
+pub fn run(path: &Path) -> Result<(), Fault> {
+    let loaded = config::load(path)?;
+    server::log::start(&loaded.config.log);
+    let sockets = server::bind_all(&loaded.config)?;
+    server::runtime()?.block_on(async {
+        let server = Server::start(loaded, sockets).await?;
+        server.until_told_to_stop().await
+    })
+}
