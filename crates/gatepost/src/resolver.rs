@@ -134,3 +134,47 @@ impl dns::Resolver for Hickory {
         })
     }
 }
+
+/// The names that the system knows, its hosts file among them: for commands that a person types, where `localhost` and a
+/// name of /etc/hosts must work. It answers for addresses only.
+#[derive(Debug)]
+pub struct SystemNames;
+
+impl SystemNames {
+    async fn addresses(name: &str) -> Result<Vec<IpAddr>, DnsError> {
+        let fault = |error: std::io::Error| DnsError { name: name.to_owned(), what: error.to_string() };
+        Ok(tokio::net::lookup_host((name, 0)).await.map_err(fault)?.map(|address| address.ip()).collect())
+    }
+}
+
+fn records<T>(found: Vec<T>) -> Answer<T> {
+    if found.is_empty() { Answer::NoRecord } else { Answer::Records(found) }
+}
+
+impl dns::Resolver for SystemNames {
+    fn mx<'a>(&'a self, _name: &'a str) -> Lookup<'a, Mx> {
+        Box::pin(async { Ok(Answer::NoRecord) })
+    }
+
+    fn ipv4<'a>(&'a self, name: &'a str) -> Lookup<'a, Ipv4Addr> {
+        Box::pin(async move {
+            let all = Self::addresses(name).await?.into_iter();
+            Ok(records(all.filter_map(|ip| if let IpAddr::V4(v4) = ip { Some(v4) } else { None }).collect()))
+        })
+    }
+
+    fn ipv6<'a>(&'a self, name: &'a str) -> Lookup<'a, Ipv6Addr> {
+        Box::pin(async move {
+            let all = Self::addresses(name).await?.into_iter();
+            Ok(records(all.filter_map(|ip| if let IpAddr::V6(v6) = ip { Some(v6) } else { None }).collect()))
+        })
+    }
+
+    fn txt<'a>(&'a self, _name: &'a str) -> Lookup<'a, String> {
+        Box::pin(async { Ok(Answer::NoRecord) })
+    }
+
+    fn ptr(&self, _address: IpAddr) -> Lookup<'_, String> {
+        Box::pin(async { Ok(Answer::NoRecord) })
+    }
+}
