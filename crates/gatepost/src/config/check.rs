@@ -5,13 +5,14 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use delivery::config::LocalTarget;
 use reception::config::{Auth, Tls};
 
 use super::Config;
 use super::problem::{Problem, Source};
 
 /// Every fault, in the order of the file's sections.
-pub fn all(config: &mut Config, source: &Source) -> Vec<Problem> {
+pub fn all(config: &Config, source: &Source) -> Vec<Problem> {
     let mut problems = Vec::new();
     listeners(config, source, &mut problems);
     files(config, source, &mut problems);
@@ -78,7 +79,23 @@ fn domains(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
     }
 }
 
-/// The back door's own checks; its local domains are those of `[domains.local]`.
-fn delivery(config: &mut Config, source: &Source, problems: &mut Vec<Problem>) {
-    let _ = (config, source, problems);
+/// Where local letters are put, and what the back door says of its routes.
+fn delivery(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    for (name, local) in &config.domains.local {
+        if let Some(Err(error)) = local.deliver.as_deref().map(str::parse::<LocalTarget>) {
+            problems.push(source.fault(&["domains", "local", &name.to_string(), "deliver"], error.to_string()));
+        }
+    }
+    for (index, route) in config.route.iter().enumerate() {
+        let mut alone = super::delivery_config(config);
+        alone.route = vec![route.clone()];
+        if let Err(error) = alone.check() {
+            problems.push(source.fault(&["route", &index.to_string()], error.to_string()));
+        }
+    }
+    if problems.is_empty()
+        && let Err(error) = super::delivery_config(config).check()
+    {
+        problems.push(source.fault(&["route"], error.to_string()));
+    }
 }

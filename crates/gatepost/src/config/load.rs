@@ -36,7 +36,7 @@ pub fn parse(path: &Path, text: String) -> Result<Loaded, Fault> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     resolve_paths(&mut config, &folder);
-    let problems = check::all(&mut config, &source);
+    let problems = check::all(&config, &source);
     if problems.is_empty() { Ok(Loaded { path: absolute, config }) } else { Err(refuse(&problems)) }
 }
 

@@ -176,3 +176,20 @@ mod servers {
         servers.serialize(to)
     }
 }
+
+/// What the back door is told: its own part, the routes, and the local domains with where their letters are put.
+pub fn delivery_config(config: &Config) -> delivery::Config {
+    let mut out = config.delivery.clone();
+    out.route = config.route.clone();
+    out.maildir_root.get_or_insert_with(|| config.server.data_dir.join("mail"));
+    out.local = config
+        .domains
+        .local
+        .iter()
+        .map(|(name, local)| delivery::config::LocalDomain {
+            domain: name.0.clone(),
+            to: local.deliver.as_deref().and_then(|text| text.parse().ok()).unwrap_or_default(),
+        })
+        .collect();
+    out
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use delivery::{Delivery, Setup};
 use dns::Resolver;
-use queue::{Queue, Recorder};
+use queue::Queue;
 use reception::Shared;
 use reception::admission::Admission;
 use reception::credentials::{AccountStore, Verifier};
@@ -25,10 +25,14 @@ pub struct Rooms {
     pub queue: Queue,
     pub house: House,
     delivery: Arc<Delivery>,
-    accounts: AccountStore,
+    door: Door,
+}
+
+/// What of the front door outlives a reload.
+struct Door {
+    queue: Queue,
     verifier: Arc<Verifier>,
     admission: Arc<Admission>,
-    recorder: Recorder,
 }
 
 /// A configuration made into the values of the rooms, not yet in effect.
@@ -40,29 +44,20 @@ pub struct Prepared {
 impl Rooms {
     pub fn open(config: &Config) -> Result<Self, Fault> {
         let folder = &config.server.data_dir;
-        let bad_data = |what: String| Fault::new(Exit::DataDir, what);
-        let setup = setup(config)?;
-        let delivery = Arc::new(Delivery::new(setup).map_err(|e| Fault::new(Exit::Usage, e.to_string()))?);
+        let delivery = Delivery::new(setup(config)?).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
+        let delivery = Arc::new(delivery);
         let mut queue_config = config.queue.clone();
         queue_config.data_dir = folder.clone();
         let sites: Arc<dyn queue::Sites> = delivery.clone();
-        let queue = Queue::open(queue_config, sites).map_err(|error| bad_data(error.to_string()))?;
-        let accounts =
-            AccountStore::open(&state_db(folder), &config.passwords).map_err(|error| bad_data(error.to_string()))?;
-        let verifier = Verifier::new(accounts.clone(), &config.passwords)
+        let queue =
+            Queue::open(queue_config, sites).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
+        let accounts = AccountStore::open(&state_db(folder), &config.passwords)
+            .map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
+        let verifier = Verifier::new(accounts, &config.passwords)
             .map_err(|error| Fault::io(Exit::Failed, "the threads that check passwords cannot be started", &error))?;
-        let mut rooms = Self {
-            recorder: queue.recorder().clone(),
-            queue,
-            house: Arc::new(ArcSwap::from_pointee(Shared::placeholder())),
-            delivery,
-            accounts,
-            verifier: Arc::new(verifier),
-            admission: Arc::new(Admission::default()),
-        };
-        let shared = rooms.shared(config)?;
-        rooms.house = Arc::new(ArcSwap::new(shared));
-        Ok(rooms)
+        let door = Door { queue: queue.clone(), verifier: Arc::new(verifier), admission: Arc::new(Admission::default()) };
+        let house = Arc::new(ArcSwap::new(door.shared(config)?));
+        Ok(Self { queue, house, delivery, door })
     }
 
     pub fn start_delivery(&self, stop: watch::Receiver<bool>) {
@@ -72,31 +67,30 @@ impl Rooms {
     /// Everything that can fail of taking over a configuration.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Fault> {
         let setup = setup(config)?;
-        setup.check().map_err(|e| Fault::new(Exit::Usage, e.to_string()))?;
-        Ok(Prepared { shared: self.shared(config)?, setup })
+        setup.config.check().map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
+        Ok(Prepared { shared: self.door.shared(config)?, setup })
     }
 
-    pub fn replace(&self, prepared: Prepared) {
+    pub fn replace(&self, prepared: Prepared) -> Result<(), Fault> {
+        self.delivery.reload(prepared.setup).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         self.house.store(prepared.shared);
-        if let Err(error) = self.delivery.reload(prepared.setup) {
-            tracing::error!(%error, "the way out could not be changed; the old one goes on");
-        }
+        Ok(())
     }
+}
 
+impl Door {
     fn shared(&self, config: &Config) -> Result<Arc<Shared>, Fault> {
-        let identities = tls::identities(tls::load(config)?)?;
-        let accounts = self.accounts.list().map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
-        let directory =
-            Directory::build(&config.domains, &accounts).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
+        let directory = Directory::new(&config.domains, config.limits.alias_expansion)
+            .map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         Ok(Arc::new(Shared {
             hostname: Host::Domain(config.server.hostname.0.clone()),
             directory,
             limits: config.limits.clone(),
             relay: config.relay.clone(),
-            tls: identities,
+            tls: tls::identities(tls::load(config)?)?,
             verifier: Arc::clone(&self.verifier),
             queue: self.queue.clone(),
-            recorder: self.recorder.clone(),
+            recorder: self.queue.recorder().clone(),
             admission: Arc::clone(&self.admission),
         }))
     }

@@ -174,8 +174,8 @@ impl Server {
         }
         let prepared = self.rooms.prepare(&loaded.config)?;
         let new_sockets = listeners.bind_new(&loaded.config)?;
-        // From here on nothing can fail: all of it takes effect.
-        self.rooms.replace(prepared);
+        // What comes after this cannot fail: all of it takes effect.
+        self.rooms.replace(prepared)?;
         listeners.replace(&loaded.config, new_sockets, &self.rooms.house);
         *lock(&self.current) = loaded;
         Ok(())
@@ -208,16 +208,12 @@ async fn watch_certificates(server: Arc<Server>) {
         // Two files are replaced one after the other; a file that is missing is being replaced.
         if now != seen && now.iter().all(Option::is_some) {
             let config = lock(&server.current).config.clone();
-            match server.rooms.prepare(&config) {
-                Ok(prepared) => {
-                    server.rooms.replace(prepared);
-                    seen = now;
-                    tracing::info!("certificates reloaded");
-                }
+            seen = now;
+            match server.rooms.prepare(&config).and_then(|prepared| server.rooms.replace(prepared)) {
+                Ok(()) => tracing::info!("certificates reloaded"),
+                // Said once for each state of the files: until the other one follows, they do not match.
                 Err(fault) => {
-                    // Said once for each state of the files: until the other one follows, they do not match.
                     tracing::warn!(error = %fault.message, "certificates changed and cannot be used; the old ones go on");
-                    seen = now;
                 }
             }
         }
