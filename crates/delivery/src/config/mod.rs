@@ -89,7 +89,7 @@ impl Default for Config {
 
 impl Config {
     /// What no single field can tell.
-    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), ConfigError> {
         let counts = [
             (self.connections_per_site, "connections_per_site"),
             (self.maildir_writers, "maildir_writers"),

@@ -38,6 +38,10 @@ pub struct LocalDomain {
     pub catch_all: Option<Target>,
     /// What may follow a name with a tag: with "+", letters to `alice+shop` go to `alice`. Empty: nothing.
     pub subaddress: String,
+    /// Where its letters are put: `maildir` (below `delivery.maildir_root`), `maildir:/folder`, `lmtp:host:port` or
+    /// `lmtp:/path/of/socket`. The way out reads it; here it is only carried along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deliver: Option<String>,
 }
 
 /// A domain that this server passes on.
@@ -67,6 +71,7 @@ impl Default for LocalDomain {
             aliases: BTreeMap::new(),
             catch_all: None,
             subaddress: "+".to_owned(),
+            deliver: None,
         }
     }
 }
