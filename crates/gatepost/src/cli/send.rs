@@ -176,14 +176,14 @@ pub fn compose(letter: &Letter, hostname: &str) -> Result<Vec<u8>, Fault> {
         return Err(Fault::new(Exit::Usage, "the subject has a line break in it"));
     }
     let now = queue::Timestamp::now();
-    let id = mail::message_id::new(hostname);
+    let id = mail::message_id::generate(hostname);
     let mut text = format!(
         "From: {}\r\nTo: {}\r\nSubject: {}\r\nDate: {}\r\nMessage-ID: {id}\r\nMIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n",
         letter.from,
         letter.to.join(", "),
         letter.subject,
-        mail::date::rfc5322(now.0),
+        mail::date::format(now.0),
     );
     for line in letter.body.lines() {
         text.push_str(&line.replace('\r', ""));

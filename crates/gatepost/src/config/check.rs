@@ -5,7 +5,8 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use delivery::config::LocalTarget;
+use delivery::config::{ConfigError, LocalTarget};
+use delivery::route::Router;
 use reception::config::{Auth, Tls};
 
 use super::Config;
@@ -89,13 +90,18 @@ fn delivery(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
     for (index, route) in config.route.iter().enumerate() {
         let mut alone = super::delivery_config(config);
         alone.route = vec![route.clone()];
-        if let Err(error) = alone.check() {
+        if let Err(error) = Router::new(&alone) {
             problems.push(source.fault(&["route", &index.to_string()], error.to_string()));
         }
     }
     if problems.is_empty()
-        && let Err(error) = super::delivery_config(config).check()
+        && let Err(error) = back_door(&super::delivery_config(config))
     {
         problems.push(source.fault(&["route"], error.to_string()));
     }
+}
+
+fn back_door(config: &delivery::Config) -> Result<(), ConfigError> {
+    config.check()?;
+    Router::new(config).map(|_| ())
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::check;
 use super::problem::{Problem, Source};
-use super::{Config, EXAMPLE};
+use super::Config;
 use crate::exit::Exit;
 use crate::fault::Fault;
 
@@ -41,7 +41,7 @@ pub fn parse(path: &Path, text: String) -> Result<Loaded, Fault> {
 }
 
 fn refuse(problems: &[Problem]) -> Fault {
-    let colour = anstream::AutoChoice::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let mut text = format!("the configuration has {}\n", if problems.len() == 1 { "an error" } else { "errors" });
     for problem in problems {
         text.push('\n');
@@ -79,6 +79,7 @@ fn resolve_paths(config: &mut Config, folder: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EXAMPLE;
     use super::*;
 
     fn error(text: &str) -> String {

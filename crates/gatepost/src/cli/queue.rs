@@ -1,0 +1,2 @@
+use crate::fault::Fault;
+pub fn run(_c: super::QueueCommand) -> Result<(), Fault> { unimplemented!() }
