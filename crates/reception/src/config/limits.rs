@@ -181,7 +181,6 @@ impl Limits {
             data_timeout: overrides.data_timeout.unwrap_or(self.data_timeout),
             data_rate: self.data_rate,
             data_grace: self.data_grace,
-            ..ServerLimits::default()
         }
     }
 }

@@ -40,6 +40,10 @@ pub struct Listener {
     /// Offer SMTPUTF8. True when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smtputf8: Option<bool>,
+    /// Offer DSN (delivery reports on request) to anyone. When left out: to clients that have logged in, or that the profile
+    /// makes log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dsn: Option<bool>,
     /// Limits that differ here from those in `[limits]`.
     #[serde(default, skip_serializing_if = "LimitOverrides::is_empty")]
     pub limits: LimitOverrides,
@@ -182,6 +186,7 @@ impl Listener {
             bare_newlines: None,
             chunking: None,
             smtputf8: None,
+            dsn: None,
             limits: LimitOverrides::default(),
         }
     }

@@ -46,15 +46,3 @@ pub(super) fn verify(password: &Secret, hash: &str) -> Result<bool, HashError> {
         Err(error) => Err(HashError(error.to_string())),
     }
 }
-
-impl From<getrandom::Error> for HashError {
-    fn from(error: getrandom::Error) -> Self {
-        Self(error.to_string())
-    }
-}
-
-impl From<std::io::Error> for HashError {
-    fn from(error: std::io::Error) -> Self {
-        Self(error.to_string())
-    }
-}

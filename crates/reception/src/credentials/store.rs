@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use smtp::Secret;
 use smtp::sasl::ScramVerifier;
@@ -23,10 +24,7 @@ const MIGRATIONS: &[&str] = &["
         key TEXT PRIMARY KEY,
         name TEXT NOT NULL,
         hash TEXT NOT NULL,
-        scram_salt BLOB NOT NULL,
-        scram_iterations INTEGER NOT NULL,
-        scram_stored_key BLOB NOT NULL,
-        scram_server_key BLOB NOT NULL,
+        scram TEXT NOT NULL,
         enabled INTEGER NOT NULL DEFAULT 1,
         created INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
@@ -72,6 +70,8 @@ pub enum StoreError {
     BadPassword,
     #[error(transparent)]
     Hash(#[from] HashError),
+    #[error("a password could not be made ready for SCRAM: {0}")]
+    Scram(#[from] smtp::sasl::SaslError),
     #[error("{}: {source}", path.display())]
     Database { path: PathBuf, source: rusqlite::Error },
     #[error("{} cannot be opened: {source}", path.display())]
@@ -119,17 +119,8 @@ impl AccountStore {
         let key = fold(name);
         self.change(|transaction| {
             let inserted = transaction.execute(
-                "INSERT OR IGNORE INTO account VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)",
-                params![
-                    key,
-                    name,
-                    hash,
-                    scram.salt,
-                    scram.iterations,
-                    scram.stored_key.expose(),
-                    scram.server_key.expose(),
-                    queue::Timestamp::now().0.cast_signed()
-                ],
+                "INSERT OR IGNORE INTO account VALUES (?1, ?2, ?3, ?4, 1, ?5)",
+                params![key, name, hash, scram, queue::Timestamp::now().0.cast_signed()],
             )?;
             if inserted == 1 {
                 insert_addresses(transaction, &key, addresses)?;
@@ -225,15 +216,13 @@ impl AccountStore {
         self.0.scram_iterations
     }
 
-    fn derive(&self, password: &Secret) -> Result<(String, ScramVerifier), StoreError> {
+    fn derive(&self, password: &Secret) -> Result<(String, String), StoreError> {
         let bytes = password.expose();
         if bytes.is_empty() || bytes.len() > 1000 || bytes.iter().any(u8::is_ascii_control) {
             return Err(StoreError::BadPassword);
         }
-        let hash = self.0.hasher.hash(password)?;
-        let mut salt = [0u8; 16];
-        getrandom::fill(&mut salt).map_err(HashError::from)?;
-        Ok((hash, ScramVerifier::derive(password, &salt, self.0.scram_iterations)))
+        let scram = ScramVerifier::generate(password, self.0.scram_iterations)?;
+        Ok((self.0.hasher.hash(password)?, scram.encode()))
     }
 
     fn update(
@@ -287,25 +276,20 @@ fn read_entries(connection: &mut Connection) -> rusqlite::Result<Vec<Entry>> {
             Err(error) => tracing::warn!(account = key, address, %error, "an address of an account is not understood"),
         }
     }
-    let columns = "name, hash, scram_salt, scram_iterations, scram_stored_key, scram_server_key, enabled, created, key";
-    let mut query = transaction.prepare_cached(&format!("SELECT {columns} FROM account ORDER BY key"))?;
+    let mut query =
+        transaction.prepare_cached("SELECT key, name, hash, scram, enabled, created FROM account ORDER BY key")?;
     let entries = query.query_map([], |row| {
-        let key: String = row.get(8)?;
-        Ok(Entry {
-            account: Account {
-                name: row.get(0)?,
-                addresses: addresses.remove(&key).unwrap_or_default(),
-                enabled: row.get(6)?,
-                created: row.get::<_, i64>(7)?.cast_unsigned(),
-            },
-            hash: row.get(1)?,
-            scram: ScramVerifier {
-                salt: row.get(2)?,
-                iterations: row.get(3)?,
-                stored_key: Secret::new(row.get::<_, Vec<u8>>(4)?),
-                server_key: Secret::new(row.get::<_, Vec<u8>>(5)?),
-            },
-        })
+        let key: String = row.get(0)?;
+        let scram: String = row.get(3)?;
+        let account = Account {
+            name: row.get(1)?,
+            addresses: addresses.remove(&key).unwrap_or_default(),
+            enabled: row.get(4)?,
+            created: row.get::<_, i64>(5)?.cast_unsigned(),
+        };
+        let scram = ScramVerifier::decode(&scram)
+            .map_err(|error| rusqlite::Error::FromSqlConversionFailure(3, Type::Text, Box::new(error)))?;
+        Ok(Entry { account, hash: row.get(2)?, scram })
     })?;
     entries.collect()
 }

@@ -1,11 +1,10 @@
 //! Is this the password?
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hmac::{Hmac, KeyInit, Mac};
-use sha2::Sha256;
 use smtp::sasl::ScramVerifier;
 use smtp::{Reply, Secret};
 
@@ -72,16 +71,15 @@ impl Verifier {
     ///
     /// # Errors
     /// Local trouble: the file, random numbers, threads.
-    pub fn new(store: AccountStore, passwords: &Passwords) -> Result<Self, StoreError> {
+    pub fn new(store: AccountStore, passwords: &Passwords) -> io::Result<Self> {
         let mut random = [0u8; 64];
-        getrandom::fill(&mut random).map_err(HashError::from)?;
+        getrandom::fill(&mut random)?;
         let (key, nobody) = random.split_at(32);
-        let dummy = store.hasher().hash(&Secret::new(nobody))?;
-        let pool = Pool::new(passwords.threads, passwords.waiting).map_err(HashError::from)?;
+        let dummy = store.hasher().hash(&Secret::new(nobody)).map_err(io::Error::other)?;
         Ok(Self {
-            made_up: store.made_up_key()?,
+            made_up: store.made_up_key().map_err(io::Error::other)?,
             memory: Memory::new(Secret::new(key), passwords.remember),
-            pool,
+            pool: Pool::new(passwords.threads, passwords.waiting)?,
             throttle: Mutex::default(),
             dummy: dummy.into(),
             store,
@@ -136,7 +134,8 @@ impl Verifier {
         self.may_try(limits, client)?;
         let roster = self.store.roster()?;
         let entry = roster.entry(name).filter(|entry| entry.account.enabled);
-        Ok(entry.map_or_else(|| self.make_up(name), |entry| entry.scram.clone()))
+        let made_up = || ScramVerifier::made_up(&fold(name), &self.made_up, self.store.scram_iterations());
+        Ok(entry.map_or_else(made_up, |entry| entry.scram.clone()))
     }
 
     /// SCRAM was proved: whether the account (still) may log in.
@@ -161,26 +160,6 @@ impl Verifier {
         match throttle.blocked(limits, client, Instant::now()) {
             Some(wait) => Err(LoginRefusal::Blocked(wait)),
             None => Ok(()),
-        }
-    }
-
-    fn make_up(&self, name: &str) -> ScramVerifier {
-        let name = fold(name);
-        let part = |label: &str| -> Vec<u8> {
-            // HMAC takes a key of any length.
-            let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(self.made_up.expose()) else { return Vec::new() };
-            mac.update(label.as_bytes());
-            mac.update(&[0]);
-            mac.update(name.as_bytes());
-            mac.finalize().into_bytes().to_vec()
-        };
-        let mut salt = part("salt");
-        salt.truncate(16);
-        ScramVerifier {
-            salt,
-            iterations: self.store.scram_iterations(),
-            stored_key: Secret::new(part("stored key")),
-            server_key: Secret::new(part("server key")),
         }
     }
 }

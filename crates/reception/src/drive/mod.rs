@@ -391,7 +391,7 @@ pub(crate) fn session_config(listener: &Listener, shared: &Shared) -> ServerConf
         require_tls: tls == Tls::Required,
         auth: if auth == Auth::Off { Vec::new() } else { offered.iter().map(mechanism).collect() },
         require_auth: auth == Auth::Required,
-        dsn: listener.profile != Profile::Relay,
+        dsn: listener.dsn.unwrap_or(listener.profile != Profile::Relay),
         chunking: listener.chunking.unwrap_or(true),
         smtputf8: listener.smtputf8.unwrap_or(true),
         bare_newline: match listener.bare_newlines {

@@ -194,6 +194,28 @@ impl Policy {
     }
 }
 
+/// Where a letter from this machine itself goes that is for `address`: `sendmail`, our own reports. Such a sender may send to
+/// anyone.
+///
+/// # Errors
+/// The refusal, where `address` is in a domain of ours and nobody.
+pub fn resolve(shared: &Shared, address: &Mailbox) -> Result<Vec<Mailbox>, Reply> {
+    let roster = shared.verifier.roster().map_err(|error| {
+        tracing::error!(%error, "accounts cannot be looked up");
+        ACCOUNTS_TROUBLE
+    })?;
+    let to = ForwardPath::Mailbox(address.clone());
+    recipient::targets(&to, Trust::Known, &shared.directory, roster.as_ref())
+}
+
+/// The same for several, each address once. Those that are nobody stay as they are.
+pub fn expand(shared: &Shared, addresses: &[Mailbox]) -> Vec<Mailbox> {
+    let mut seen = std::collections::HashSet::new();
+    let targets =
+        addresses.iter().flat_map(|address| resolve(shared, address).unwrap_or_else(|_| vec![address.clone()]));
+    targets.filter(|target| seen.insert(target.clone())).collect()
+}
+
 /// Each address once, the first parameters kept.
 fn recipients(accepted: &[(ForwardPath, RcptParams)], targets: &[Vec<Mailbox>]) -> Vec<Recipient> {
     let mut seen = std::collections::HashSet::new();
