@@ -145,11 +145,7 @@ impl AccountStore {
     pub fn set_password(&self, name: &str, password: &Secret) -> Result<(), StoreError> {
         let (hash, scram) = self.derive(password)?;
         self.update(name, |transaction, key| {
-            transaction.execute(
-                "UPDATE account SET hash = ?2, scram_salt = ?3, scram_iterations = ?4, scram_stored_key = ?5,
-                 scram_server_key = ?6 WHERE key = ?1",
-                params![key, hash, scram.salt, scram.iterations, scram.stored_key.expose(), scram.server_key.expose()],
-            )
+            transaction.execute("UPDATE account SET hash = ?2, scram = ?3 WHERE key = ?1", params![key, hash, scram])
         })
     }
 

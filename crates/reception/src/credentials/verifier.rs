@@ -73,7 +73,7 @@ impl Verifier {
     /// Local trouble: the file, random numbers, threads.
     pub fn new(store: AccountStore, passwords: &Passwords) -> io::Result<Self> {
         let mut random = [0u8; 64];
-        getrandom::fill(&mut random)?;
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
         let (key, nobody) = random.split_at(32);
         let dummy = store.hasher().hash(&Secret::new(nobody)).map_err(io::Error::other)?;
         Ok(Self {
