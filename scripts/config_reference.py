@@ -26,7 +26,7 @@ SECTIONS = [
     ("[[route]]", "delivery/src/config/mod.rs", "Route"),
     ("[delivery]", "delivery/src/config/mod.rs", "Config"),
     ("[delivery.timeout]", "delivery/src/config/times.rs", "Times"),
-    ("[queue]", "queue/src/config.rs", "QueueConfig"),
+    ("[queue]", "queue/src/queue/config.rs", "QueueConfig"),
     ("[limits]", "reception/src/config/limits.rs", "Limits"),
     ("[limits.login]", "reception/src/config/limits.rs", "LoginLimits"),
     ("[passwords]", "reception/src/config/limits.rs", "Passwords"),

@@ -54,7 +54,7 @@ impl Rooms {
         let accounts = AccountStore::open(&state_db(folder), &config.passwords)
             .map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
         let verifier = Verifier::new(accounts, &config.passwords)
-            .map_err(|error| Fault::io(Exit::Failed, "the threads that check passwords cannot be started", &error))?;
+            .map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
         let door = Door { queue: queue.clone(), verifier: Arc::new(verifier), admission: Arc::new(Admission::default()) };
         let house = Arc::new(ArcSwap::new(door.shared(config)?));
         Ok(Self { queue, house, delivery, door })

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use queue::{NewLetter, Origin, Recipient, RecipientState};
-use smtp::{Body, Host, MailParams, Mailbox, RcptParams, ReversePath};
+use queue::letter::LastReply;
+use queue::{NewLetter, Origin, Recipient, RecipientState, Timestamp};
+use reception::directory::Resolution;
+use smtp::{Body, MailParams, Mailbox, RcptParams, Reply, ReversePath};
 
 use super::{LOOK, Server, lock};
 use crate::sendmail::dropbox::Dropped;
@@ -80,6 +82,17 @@ async fn submit(server: &Server, dropped: Dropped) -> bool {
     }
 }
 
+fn pending(address: Mailbox) -> Recipient {
+    Recipient { address, params: RcptParams::default(), state: RecipientState::Pending { attempts: 0, last: None } }
+}
+
+/// Nobody is there to refuse it to, as on the wire: the sender gets a report.
+fn unknown(address: &Mailbox) -> Recipient {
+    let reply = Reply::new(550, (5, 1, 1), "there is no such mailbox here; check the address");
+    let last = LastReply { at: Timestamp::now(), reply, by: "gatepost".to_owned() };
+    Recipient { address: address.clone(), params: RcptParams::default(), state: RecipientState::Failed(last) }
+}
+
 fn set_aside(server: &Server, path: &Path, why: &str) {
     tracing::error!(file = %path.display(), why, "a letter of the dropbox is set aside in bad/");
     if let Err(error) = server.dropbox.set_aside(path) {
@@ -97,12 +110,13 @@ fn letter(dropped: Dropped, hostname: &smtp::Domain, server: &Server) -> Option<
         return None;
     }
     let shared = server.rooms.house.load();
-    let recipients: Vec<Recipient> = reception::expand(&shared, &named)
-        .into_iter()
-        .map(|address| Recipient {
-            address,
-            params: RcptParams::default(),
-            state: RecipientState::Pending { attempts: 0, last: None },
+    let roster = shared.verifier.roster().ok()?;
+    let recipients: Vec<Recipient> = named
+        .iter()
+        .flat_map(|address| match shared.directory.resolve(address, &*roster) {
+            Resolution::Local(targets) => targets.into_iter().map(pending).collect(),
+            Resolution::NoSuchUser | Resolution::Routed | Resolution::Unresolvable => vec![unknown(address)],
+            Resolution::Relay | Resolution::NotOurs => vec![pending(address.clone())],
         })
         .collect();
     let smtputf8 = !named.iter().all(Mailbox::is_ascii) || from.mailbox().is_some_and(|m| !m.is_ascii());
@@ -116,7 +130,7 @@ fn letter(dropped: Dropped, hostname: &smtp::Domain, server: &Server) -> Option<
     let received = mail::trace::Received {
         helo: None,
         client: None,
-        by: Host::Domain(hostname.clone()).to_string(),
+        by: hostname.to_string(),
         with: "local".to_owned(),
         tls: None,
         for_recipient: None,
