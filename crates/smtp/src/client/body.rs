@@ -5,6 +5,7 @@
 //! - For DATA, every line that begins with a dot gets another, the first line of the letter included.
 
 use super::params::put;
+use crate::data::DotStuffer;
 
 /// Content is collected up to this many octets before a BDAT that is not the last goes out. Larger chunks mean fewer
 /// replies, smaller ones less memory.
@@ -16,89 +17,15 @@ const JOINED: usize = 16 * 1024;
 /// How the content in hand is written.
 #[derive(Debug)]
 pub(super) enum Encoder {
-    Data(Lines),
+    Data(DotStuffer),
     Bdat(Chunks),
-}
-
-/// Makes every line end CR LF, across pieces, and stuffs dots (RFC 5321 §4.5.2) where asked to.
-#[derive(Debug)]
-pub(super) struct Lines {
-    dots: bool,
-    line_start: bool,
-    /// A CR was the last octet of a piece; its LF may come with the next.
-    after_cr: bool,
-}
-
-impl Lines {
-    pub(super) fn new(dots: bool) -> Self {
-        Self { dots, line_start: true, after_cr: false }
-    }
-
-    pub(super) fn write(&mut self, piece: &[u8], out: &mut Vec<u8>) {
-        let Some(first) = piece.first() else { return };
-        let mut piece = piece;
-        if std::mem::take(&mut self.after_cr) {
-            self.break_line(out);
-            if *first == b'\n' {
-                piece = piece.get(1..).unwrap_or_default();
-            }
-        }
-        out.reserve(piece.len() + 64);
-        // What is left to look at is `rest`; `piece` minus `rest` is as it should be and not yet copied.
-        let mut rest = piece;
-        while !rest.is_empty() {
-            if self.line_start && self.dots && rest.first() == Some(&b'.') {
-                piece = copy_until(piece, rest, out);
-                out.push(b'.');
-            }
-            let Some(at) = memchr::memchr2(b'\r', b'\n', rest) else {
-                self.line_start = false;
-                break;
-            };
-            let (line, end) = rest.split_at(at);
-            if let Some(next) = end.strip_prefix(b"\r\n") {
-                self.line_start = true;
-                rest = next;
-                continue;
-            }
-            self.line_start &= line.is_empty();
-            copy_until(piece, end, out);
-            rest = end.get(1..).unwrap_or_default();
-            piece = rest;
-            if end == b"\r" {
-                self.after_cr = true;
-            } else {
-                self.break_line(out);
-            }
-        }
-        out.extend_from_slice(piece);
-    }
-
-    /// The letter is complete: its last line ends too.
-    pub(super) fn finish(&mut self, out: &mut Vec<u8>) {
-        if std::mem::take(&mut self.after_cr) || !self.line_start {
-            self.break_line(out);
-        }
-    }
-
-    fn break_line(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"\r\n");
-        self.line_start = true;
-    }
-}
-
-/// Appends the part of `piece` that stands before `rest`, which is its tail; gives `rest`.
-fn copy_until<'a>(piece: &'a [u8], rest: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
-    let done = piece.len() - rest.len();
-    out.extend_from_slice(piece.get(..done).unwrap_or_default());
-    rest
 }
 
 /// Content for BDAT, collected into chunks.
 #[derive(Debug)]
 pub(super) struct Chunks {
     /// None: BINARYMIME, where CR and LF are octets like others.
-    lines: Option<Lines>,
+    lines: Option<DotStuffer>,
     /// Whether a chunk may go out while the reply to another is awaited; else the letter is one chunk.
     several: bool,
     chunk: Vec<u8>,
@@ -106,7 +33,7 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new(binary: bool, several: bool) -> Self {
-        Self { lines: (!binary).then(|| Lines::new(false)), several, chunk: Vec::new() }
+        Self { lines: (!binary).then(|| DotStuffer::for_chunks()), several, chunk: Vec::new() }
     }
 
     /// Takes a piece; what was collected before comes out when it is large enough. So a letter that is given in one
@@ -115,7 +42,10 @@ impl Chunks {
         let full = self.several && self.chunk.len() >= CHUNK;
         let done = full.then(|| std::mem::take(&mut self.chunk));
         match &mut self.lines {
-            Some(lines) => lines.write(piece, &mut self.chunk),
+            Some(lines) => {
+                self.chunk.reserve(piece.len() + 2);
+                lines.encode(piece, &mut self.chunk);
+            }
             None => self.chunk.extend_from_slice(piece),
         }
         done
@@ -123,7 +53,7 @@ impl Chunks {
 
     /// The last chunk; empty for an empty letter.
     pub(super) fn finish(mut self) -> Vec<u8> {
-        if let Some(lines) = &mut self.lines {
+        if let Some(lines) = self.lines {
             lines.finish(&mut self.chunk);
         }
         self.chunk

@@ -5,10 +5,11 @@
 //! or many under PIPELINING: so pipelining is no special case.
 
 use super::auth::REDACTED;
-use super::body::{Chunks, Encoder, Lines, write_bdat};
+use super::body::{Chunks, Encoder, write_bdat};
 use super::letter::Letter;
 use super::params::{write_host, write_mail, write_rcpt};
 use super::session::{ClientSession, Event, Expect, Output, Phase, Stage};
+use crate::data::DotStuffer;
 use crate::envelope::Body;
 use crate::extension::Capabilities;
 use crate::reply::Reply;
@@ -17,6 +18,9 @@ use crate::server::Protocol;
 /// Commands that may wait for their replies under PIPELINING. Bounded, so that the two sides can never block each other
 /// by full buffers, both writing and neither reading (RFC 2920 §3.1).
 const WINDOW: usize = 100;
+
+/// Kept free behind a piece of content for stuffed dots, line ends and the end of data, so that it is rarely moved.
+const ROOM: usize = 64;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,14 +199,17 @@ impl ClientSession {
         let binary = letter.message.params.body == Some(Body::BinaryMime);
         self.body = Some(match letter.bdat {
             true => Encoder::Bdat(Chunks::new(binary, self.several_chunks())),
-            false => Encoder::Data(Lines::new(true)),
+            false => Encoder::Data(DotStuffer::new()),
         });
         self.push(Output::NeedBody);
     }
 
     pub(super) fn say_body(&mut self, piece: &[u8]) {
         match &mut self.body {
-            Some(Encoder::Data(lines)) => lines.write(piece, &mut self.out),
+            Some(Encoder::Data(lines)) => {
+                self.out.reserve(piece.len() + ROOM);
+                lines.encode(piece, &mut self.out);
+            }
             Some(Encoder::Bdat(chunks)) => {
                 if let Some(chunk) = chunks.write(piece) {
                     self.say_bdat(chunk, false);
@@ -216,9 +223,9 @@ impl ClientSession {
 
     pub(super) fn say_body_end(&mut self) {
         match self.body.take() {
-            Some(Encoder::Data(mut lines)) => {
+            Some(Encoder::Data(lines)) => {
+                self.record(|_| ".".to_owned());
                 lines.finish(&mut self.out);
-                self.say_end_of_data();
             }
             Some(Encoder::Bdat(chunks)) => self.say_bdat(chunks.finish(), true),
             None => return,
@@ -226,7 +233,7 @@ impl ClientSession {
         self.expect_verdict();
     }
 
-    /// RFC 5321 §4.1.1.4: the line of a dot alone.
+    /// RFC 5321 §4.1.1.4: the line of a dot alone, behind no letter at all.
     pub(super) fn say_end_of_data(&mut self) {
         self.record(|_| ".".to_owned());
         self.out.extend_from_slice(b".\r\n");

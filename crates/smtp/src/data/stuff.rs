@@ -7,6 +7,8 @@ use memchr::memchr2;
 #[derive(Clone, Debug)]
 pub struct DotStuffer {
     state: State,
+    /// Behind DATA: dots count. In a BDAT chunk they are plain octets (RFC 3030 §2).
+    dots: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,12 @@ impl Default for DotStuffer {
 
 impl DotStuffer {
     pub fn new() -> Self {
-        Self { state: State::LineStart }
+        Self { state: State::LineStart, dots: true }
+    }
+
+    /// For the text of BDAT chunks: line ends are made CR LF too, but no dot is doubled, and no end of data is written.
+    pub fn for_chunks() -> Self {
+        Self { state: State::LineStart, dots: false }
     }
 
     /// Appends the next piece of the letter to `wire`.
@@ -38,7 +45,7 @@ impl DotStuffer {
         while !rest.is_empty() {
             // RFC 5321 §4.5.2: "it checks the first character of the line. If it is a period, one additional period is
             // inserted".
-            if self.state == State::LineStart && rest.starts_with(b".") {
+            if self.dots && self.state == State::LineStart && rest.starts_with(b".") {
                 wire.push(b'.');
             }
             self.state = State::Text;
@@ -51,7 +58,9 @@ impl DotStuffer {
         if self.state != State::LineStart {
             self.end_line(wire);
         }
-        wire.extend_from_slice(b".\r\n");
+        if self.dots {
+            wire.extend_from_slice(b".\r\n");
+        }
     }
 
     /// Writes one line, or what there is of it; gives what follows.
