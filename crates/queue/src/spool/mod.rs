@@ -1,22 +1,53 @@
 //! The durable store of letters: an append-only segment log, one writer, group commit.
 
 mod body;
+mod compact;
 mod disk;
 mod draft;
+mod hint;
+mod ids;
+mod index;
+mod inspect;
+mod load;
+mod log;
+mod real;
+mod record;
+mod recover;
+mod scan;
+mod segment;
+mod writer;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 pub use body::Body;
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Disk, DiskFile, Lock};
 pub use draft::Draft;
+pub use inspect::{Depth, InspectedLetter, Inspection, fuzz_scan, inspect};
+pub use real::RealDisk;
+
+use draft::DraftHome;
+use ids::Ids;
+use index::Shared;
+use log::Op;
+use recover::LockGuard;
+use writer::{Inbox, LargeDesk, LargeLetter};
 
 use crate::letter::QueueId;
+
+const LEAST_SEGMENT: u64 = 64 << 10;
+/// Offsets have 32 bits, and a segment may grow by one large record beyond its size.
+const MOST_SEGMENT: u64 = 1 << 30;
+const MOST_INLINE: u64 = 64 << 20;
+const MOST_FRONT: usize = 64 << 20;
+const FREE_SPACE_AGE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub struct SpoolConfig {
@@ -38,7 +69,30 @@ impl SpoolConfig {
 
 /// Shared by all rooms; cheap to clone. When the last clone is dropped, what was handed in is written and synced.
 #[derive(Clone, Debug)]
-pub struct Spool {}
+pub struct Spool(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    config: SpoolConfig,
+    shared: Arc<Shared>,
+    ids: Arc<Ids>,
+    home: Arc<DraftHome>,
+    inbox: Arc<Inbox>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Begun with the first large letter.
+    large: Mutex<Option<LargeDesk>>,
+    free: Mutex<Option<(Instant, u64)>>,
+    /// Given back last, when nothing is written any more.
+    _lock: LockGuard,
+}
+
+/// What is kept of a letter beside its text.
+#[derive(Debug)]
+struct Envelope {
+    id: QueueId,
+    meta: Vec<u8>,
+    prefix: Vec<u8>,
+}
 
 /// What a start found.
 #[derive(Debug, Default)]
@@ -63,6 +117,7 @@ pub struct RecoveredLetter {
 pub struct Problem {
     pub file: String,
     pub offset: u64,
+    pub len: u64,
     pub what: String,
 }
 
@@ -77,6 +132,9 @@ pub enum SpoolError {
     /// The folder belongs to another process.
     #[error("the spool is in use by process {}", .pid.map_or_else(|| "unknown".to_owned(), |pid| pid.to_string()))]
     Locked { pid: Option<u32> },
+    /// By a later version of this program; nothing was touched.
+    #[error("{file} was written by a later version of gatepost (format {version})")]
+    Version { file: String, version: u32 },
     /// A write or sync failed. It is never tried again: the process must stop.
     #[error("the spool has failed: {0}")]
     Failed(Arc<str>),
@@ -107,79 +165,172 @@ impl<T> Ticket<T> {
 
 impl Spool {
     /// Takes the folder's lock, makes the folders, reads what is there, starts the writer.
-    pub fn open(_config: SpoolConfig, _disk: Arc<dyn Disk>) -> Result<(Self, Recovered), SpoolError> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// [`SpoolError::Locked`] where another process has the folder; [`SpoolError::Io`] where it cannot be read or made.
+    pub fn open(mut config: SpoolConfig, disk: Arc<dyn Disk>) -> Result<(Self, Recovered), SpoolError> {
+        config.segment_size = config.segment_size.clamp(LEAST_SEGMENT, MOST_SEGMENT);
+        config.inline_size = config.inline_size.min(MOST_INLINE);
+        let (log, recovered, lock) = recover::open(config.clone(), disk.clone())?;
+        let (shared, ids, inbox) = (log.shared.clone(), log.ids.clone(), Arc::new(Inbox::default()));
+        let dir = recover::large_dir(&config);
+        let home = Arc::new(DraftHome { disk, dir, inline_size: config.inline_size, ids: ids.clone() });
+        let writer = writer::start(inbox.clone(), log)
+            .map_err(|error| load::trouble("cannot start the writer of", &config.dir, error))?;
+        let (writer, large, free) = (Mutex::new(Some(writer)), Mutex::default(), Mutex::default());
+        Ok((Self(Arc::new(Inner { config, shared, ids, home, inbox, writer, large, free, _lock: lock })), recovered))
     }
 
     /// A place for a text that is coming in.
     pub fn draft(&self) -> Draft {
-        unimplemented!()
+        Draft::new(self.0.home.clone())
     }
 
     /// Keeps a letter: `meta` is the queue's own form of the envelope, `prefix` goes before the draft's text.
-    /// The body that the ticket gives is in memory (where it is not large).
-    pub fn append(&self, _id: QueueId, _meta: Vec<u8>, _prefix: Vec<u8>, _draft: Draft) -> Ticket<Body> {
-        unimplemented!()
+    /// The body that the ticket gives is in memory, unless it is large.
+    pub fn append(&self, id: QueueId, meta: Vec<u8>, prefix: Vec<u8>, draft: Draft) -> Ticket<Body> {
+        let (answer, ticket) = oneshot::channel();
+        if meta.len() + prefix.len() > MOST_FRONT {
+            drop(answer.send(Err(SpoolError::TooLarge)));
+            return Ticket(ticket);
+        }
+        let envelope = Envelope { id, meta, prefix };
+        if draft.is_large() {
+            self.0.append_large(LargeLetter { envelope, draft, answer });
+        } else {
+            match draft.finish() {
+                Ok(text) => self.0.inbox.push(envelope.append(text, answer)),
+                Err(error) => {
+                    drop(answer.send(Err(load::trouble("cannot finish a draft in", &self.0.config.dir, error))));
+                }
+            }
+        }
+        Ticket(ticket)
     }
 
     /// Replaces the letter's state, soon; nobody waits. Written at once, synced with the next group or within 50 ms.
     /// Where the disk is full it is remembered and written when there is room again.
-    pub fn update(&self, _id: QueueId, _state: Vec<u8>) {
-        unimplemented!()
+    pub fn update(&self, id: QueueId, state: Vec<u8>) {
+        self.0.change(state, |state| Op::Update { id, state, answer: None });
     }
 
     /// The letter is done, soon; as [`Spool::update`].
-    pub fn remove(&self, _id: QueueId) {
-        unimplemented!()
+    pub fn remove(&self, id: QueueId) {
+        self.0.inbox.push(Op::Remove { id, answer: None });
     }
 
-    /// The same, and says when it is durable.
-    pub fn update_durably(&self, _id: QueueId, _state: Vec<u8>) -> Ticket<()> {
-        unimplemented!()
+    /// The same, and says when it is durable. [`SpoolError::NoSpace`] means not yet: it is remembered all the same.
+    pub fn update_durably(&self, id: QueueId, state: Vec<u8>) -> Ticket<()> {
+        let (answer, ticket) = oneshot::channel();
+        self.0.change(state, |state| Op::Update { id, state, answer: Some(answer) });
+        Ticket(ticket)
     }
 
-    /// The same, and says when it is durable.
-    pub fn remove_durably(&self, _id: QueueId) -> Ticket<()> {
-        unimplemented!()
+    /// The same, and says when it is durable. [`SpoolError::NoSpace`] means not yet: it is remembered all the same.
+    pub fn remove_durably(&self, id: QueueId) -> Ticket<()> {
+        let (answer, ticket) = oneshot::channel();
+        self.0.inbox.push(Op::Remove { id, answer: Some(answer) });
+        Ticket(ticket)
     }
 
     /// A new identifier: from the time, ascending, never given before in this folder.
     pub fn next_id(&self) -> QueueId {
-        unimplemented!()
+        self.0.ids.next()
     }
 
     /// The text of a letter. Ask when it is needed and drop it after: it keeps its segment's room on disk taken.
-    pub fn body(&self, _id: QueueId) -> Option<Body> {
-        unimplemented!()
+    pub fn body(&self, id: QueueId) -> Option<Body> {
+        self.0.shared.body(id)
     }
 
-    /// Envelope and state, read from disk: blocks.
-    pub fn letter(&self, _id: QueueId) -> Result<Option<RecoveredLetter>, SpoolError> {
-        unimplemented!()
+    /// Envelope and state, read from disk: blocks. `None` where there is no such letter.
+    ///
+    /// # Errors
+    /// The disk's, or damage; a retry does not help.
+    pub fn letter(&self, id: QueueId) -> Result<Option<RecoveredLetter>, SpoolError> {
+        let failed = |error| SpoolError::Io { what: format!("cannot read letter {id}"), error: Arc::new(error) };
+        self.0.shared.letter(id).map_err(failed)
     }
 
     /// How many letters lie here.
     pub fn count(&self) -> usize {
-        unimplemented!()
+        self.0.shared.index().entries.len()
     }
 
     /// Octets free on the spool's file system, at most some 100 ms old.
     pub fn free_space(&self) -> Option<u64> {
-        unimplemented!()
+        let mut known = lock(&self.0.free);
+        if let Some((_, free)) = known.filter(|(at, _)| at.elapsed() < FREE_SPACE_AGE) {
+            return Some(free);
+        }
+        let free = self.0.shared.disk.free_space(&self.0.config.dir).ok()?;
+        *known = Some((Instant::now(), free));
+        Some(free)
     }
 
     /// Why nothing can be written any more, if that is so.
     pub fn failure(&self) -> Option<Arc<str>> {
-        unimplemented!()
+        self.0.shared.failure.borrow().clone()
     }
 
     /// Waits until the spool has failed for good.
     pub async fn failed(&self) -> Arc<str> {
-        unimplemented!()
+        let mut failure = self.0.shared.failure.subscribe();
+        let reason = failure.wait_for(Option::is_some).await;
+        // The sending end lives as long as this spool.
+        reason.ok().and_then(|reason| reason.clone()).unwrap_or_default()
     }
 
     /// Waits until all that was handed in is durable, and stops: later calls get [`SpoolError::Closed`]. Blocks.
     pub fn close(&self) {
-        unimplemented!()
+        self.0.close();
     }
 }
+
+impl Inner {
+    fn change(&self, state: Vec<u8>, op: impl FnOnce(Vec<u8>) -> Op) {
+        if state.len() > MOST_FRONT {
+            // The older state stays, which is the safe side: something may be done twice.
+            tracing::error!(octets = state.len(), "state of a letter too large to be kept");
+            return;
+        }
+        self.inbox.push(op(state));
+    }
+
+    fn append_large(&self, letter: LargeLetter) {
+        let mut desk = lock(&self.large);
+        if desk.is_none() {
+            match LargeDesk::start(self.inbox.clone(), self.home.clone()) {
+                Ok(started) => *desk = Some(started),
+                Err(error) => {
+                    let failed = load::trouble("cannot start a thread for", &self.config.dir, error);
+                    return drop(letter.answer.send(Err(failed)));
+                }
+            }
+        }
+        if let Some(desk) = &*desk {
+            desk.push(letter);
+        }
+    }
+
+    fn close(&self) {
+        let desk = lock(&self.large).take();
+        desk.into_iter().for_each(LargeDesk::close);
+        self.inbox.close();
+        let writer = lock(&self.writer).take();
+        writer.into_iter().for_each(|writer| drop(writer.join()));
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

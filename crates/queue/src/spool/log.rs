@@ -1,0 +1,599 @@
+//! The writer's state: takes batches of operations, writes them with few calls, syncs them with one, answers.
+//!
+//! It has no thread and no clock, so that a test can drive it step by step; [`writer`](super::writer) is the thread.
+//!
+//! # How a batch goes down
+//! 1. [`Log::write`] turns each operation into a record and gathers records in a chunk; a chunk is one `writev`.
+//! 2. After a chunk is written the index speaks of it.
+//! 3. [`Log::sync`] makes all of it durable, then answers everybody who waits.
+//!
+//! # Invariants
+//! - Nobody is answered `Ok` before a sync that began after the write has succeeded.
+//! - A failed write or sync is never tried again: all that follows is refused, and [`Shared::failure`] says why.
+//! - The one exception is a disk that is full, found out before anything was written or by a write whose records are
+//!   then cut off again, durably: letters are refused, changes are kept in memory until there is room.
+//! - In the young segment there is room for the removal of each letter that lies here, so that a full disk can empty.
+//!
+//! # See also
+//! `compact.rs`: what becomes of segments once they are full. `recover.rs`: how a log comes to be.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::body::Body;
+use super::disk::{Disk, is_full};
+use super::draft::LargeDraft;
+use super::ids::Ids;
+use super::index::{Entry, Index, Place, Shared};
+use super::record::{FIRST, Generation, HEADER, Header, Kind, Large, SegmentHead};
+use super::segment::{Segment, Unwritten, segment_path};
+use super::{SpoolConfig, SpoolError};
+use crate::letter::{QueueId, Timestamp};
+
+/// A chunk is written when it has this many records or octets.
+const CHUNK_RECORDS: usize = 340;
+const CHUNK_BYTES: u64 = 8 << 20;
+/// Room kept beyond the removals, for states and the seal.
+const SPARE: u64 = 16 << 10;
+
+pub(super) type Answer<T> = oneshot::Sender<Result<T, SpoolError>>;
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Op {
+    /// The record's checksums were computed by the caller's thread; `prefix` octets of its front belong to the text.
+    Append {
+        record: Unwritten,
+        prefix: u32,
+        large: Option<LargeDraft>,
+        answer: Answer<Body>,
+    },
+    Update {
+        id: QueueId,
+        state: Vec<u8>,
+        answer: Option<Answer<()>>,
+    },
+    Remove {
+        id: QueueId,
+        answer: Option<Answer<()>>,
+    },
+    /// Something on the way here has failed for good.
+    Fail {
+        what: &'static str,
+        error: io::Error,
+        answer: Answer<Body>,
+    },
+}
+
+/// What a written record changes, and who waits for it.
+#[derive(Debug)]
+enum Effect {
+    Append {
+        prefix: u32,
+        large: Option<LargeDraft>,
+        answer: Answer<Body>,
+    },
+    Update {
+        answer: Option<Answer<()>>,
+    },
+    Remove {
+        answer: Option<Answer<()>>,
+    },
+    /// A removal is written again, because these segments still have messages of it.
+    Bury {
+        segments: Vec<u32>,
+    },
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Body(Answer<Body>, Body),
+    Done(Answer<()>),
+}
+
+/// Why a step was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// For now.
+    Full,
+    /// For good; [`Log::failure`] says why.
+    Failed,
+}
+
+/// Whose room it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Letter,
+    State,
+    Removal,
+}
+
+#[derive(Debug)]
+pub(super) struct Log {
+    pub config: SpoolConfig,
+    pub disk: Arc<dyn Disk>,
+    pub shared: Arc<Shared>,
+    pub ids: Arc<Ids>,
+    pub segments: BTreeMap<u32, Segment>,
+    /// Where new records go. `None` when the disk was full at the start.
+    pub young: Option<u32>,
+    /// Where survivors go.
+    pub slow: Option<u32>,
+    pub next_number: u32,
+    pub seq: u64,
+    pub moving: Option<super::compact::Moving>,
+    /// Segments in which there may be older copies of letters that are elsewhere now.
+    pub moved: Vec<u32>,
+    /// Until when nothing is moved, because the disk was full.
+    pub rest_until: u64,
+    chunk: Vec<(Unwritten, Effect)>,
+    chunk_bytes: u64,
+    waiting: Vec<Waiting>,
+    /// Changes that found no room: the newest state, or `None` for a removal.
+    late: BTreeMap<QueueId, Option<Vec<u8>>>,
+    /// Files of letters whose removal is written, but not yet durable.
+    dead_texts: Vec<Large>,
+    failure: Option<Arc<str>>,
+}
+
+impl Log {
+    pub fn new(config: SpoolConfig, disk: Arc<dyn Disk>, shared: Arc<Shared>, ids: Arc<Ids>) -> Self {
+        Self {
+            config,
+            disk,
+            shared,
+            ids,
+            segments: BTreeMap::new(),
+            young: None,
+            slow: None,
+            next_number: 0,
+            seq: 0,
+            moving: None,
+            moved: Vec::new(),
+            rest_until: 0,
+            chunk: Vec::new(),
+            chunk_bytes: 0,
+            waiting: Vec::new(),
+            late: BTreeMap::new(),
+            dead_texts: Vec::new(),
+            failure: None,
+        }
+    }
+
+    pub fn failure(&self) -> Option<&Arc<str>> {
+        self.failure.as_ref()
+    }
+
+    /// Somebody waits for a sync.
+    pub fn has_waiters(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Something is written that is not durable.
+    pub fn is_dirty(&self) -> bool {
+        let young = self.young.and_then(|young| self.segments.get(&young));
+        self.failure.is_none() && young.is_some_and(|young| young.durable < young.end)
+    }
+
+    /// Writes these operations, in order. Answers those that are refused.
+    pub fn write(&mut self, ops: impl IntoIterator<Item = Op>) {
+        self.retry_late();
+        for op in ops {
+            match op {
+                Op::Append { record, prefix, large, answer } => {
+                    self.change(record, Purpose::Letter, Effect::Append { prefix, large, answer });
+                }
+                Op::Fail { what, error, answer } => {
+                    let trouble = self.fail(what, &error);
+                    drop(answer.send(Err(self.error(trouble))));
+                }
+                Op::Update { id, state, answer } => self.update(id, state, answer),
+                Op::Remove { id, answer } => self.remove(id, answer),
+            }
+        }
+        // A failure has been told to everybody who waits.
+        let _ = self.flush();
+    }
+
+    /// Makes all that is written durable and answers everybody who waits for it.
+    pub fn sync(&mut self) {
+        // Where this finds the disk full, what was written before is synced all the same.
+        let _ = self.flush();
+        if self.sync_young().is_err() {
+            return;
+        }
+        for waiting in self.waiting.drain(..) {
+            // Those who went away do not want to know.
+            match waiting {
+                Waiting::Body(answer, body) => drop(answer.send(Ok(body))),
+                Waiting::Done(answer) => drop(answer.send(Ok(()))),
+            }
+        }
+        for large in self.dead_texts.drain(..) {
+            let path = self.shared.large_text(&large).path;
+            if let Err(error) = self.disk.remove(&path) {
+                tracing::warn!(path = %path.display(), %error, "text of a removed letter not removed");
+            }
+        }
+    }
+
+    /// Nothing is written any more; everybody is told.
+    pub fn fail(&mut self, what: &str, error: &io::Error) -> Trouble {
+        let reason: Arc<str> = format!("{what}: {error}").into();
+        tracing::error!(%reason, "spool failed");
+        self.failure = Some(reason.clone());
+        self.shared.failure.send_replace(Some(reason));
+        // Their records may be on disk: the texts stay.
+        for (record, effect) in std::mem::take(&mut self.chunk) {
+            self.refuse(record, effect, Trouble::Failed);
+        }
+        for waiting in std::mem::take(&mut self.waiting) {
+            match waiting {
+                Waiting::Body(answer, _) => drop(answer.send(Err(self.error(Trouble::Failed)))),
+                Waiting::Done(answer) => drop(answer.send(Err(self.error(Trouble::Failed)))),
+            }
+        }
+        Trouble::Failed
+    }
+
+    fn error(&self, trouble: Trouble) -> SpoolError {
+        match (&self.failure, trouble) {
+            (Some(reason), _) => SpoolError::Failed(reason.clone()),
+            (None, _) => SpoolError::NoSpace,
+        }
+    }
+
+    fn update(&mut self, id: QueueId, state: Vec<u8>, answer: Option<Answer<()>>) {
+        if !self.knows(id) {
+            return self.done(id, answer);
+        }
+        let crc = crc32c::crc32c(&state);
+        let len = state.len() as u32;
+        let record = Unwritten { header: header(Kind::Update, id, len, crc), front: state.into(), text: Bytes::new() };
+        self.late.remove(&id);
+        self.change(record, Purpose::State, Effect::Update { answer });
+    }
+
+    fn remove(&mut self, id: QueueId, answer: Option<Answer<()>>) {
+        if !self.knows(id) {
+            return self.done(id, answer);
+        }
+        self.late.remove(&id);
+        let record = Unwritten { header: header(Kind::Remove, id, 0, 0), front: Bytes::new(), text: Bytes::new() };
+        self.change(record, Purpose::Removal, Effect::Remove { answer });
+    }
+
+    /// Takes the record into the chunk, or refuses it.
+    fn change(&mut self, record: Unwritten, purpose: Purpose, effect: Effect) {
+        match self.make_room(record.size(), purpose) {
+            Ok(()) => self.gather(record, effect),
+            Err(trouble) => {
+                // What is refused is remembered in the order in which it came.
+                let _ = self.flush();
+                self.refuse(record, effect, trouble);
+            }
+        }
+    }
+
+    /// Writes a removal again before the segment with its first record goes.
+    pub fn bury(&mut self, id: QueueId, segments: Vec<u32>) -> Result<(), Trouble> {
+        let record = Unwritten { header: header(Kind::Remove, id, 0, 0), front: Bytes::new(), text: Bytes::new() };
+        self.make_room(record.size(), Purpose::State)?;
+        self.gather(record, Effect::Bury { segments });
+        Ok(())
+    }
+
+    /// Nothing is to be done for a letter that is not here: durable as it is, once what came before is.
+    fn done(&mut self, id: QueueId, answer: Option<Answer<()>>) {
+        let Some(answer) = answer else { return };
+        if self.failure.is_some() || self.late.contains_key(&id) {
+            drop(answer.send(Err(self.error(Trouble::Full))));
+        } else {
+            self.waiting.push(Waiting::Done(answer));
+        }
+    }
+
+    /// Whether the letter is here; if it may be in the chunk, that is written first.
+    fn knows(&mut self, id: QueueId) -> bool {
+        let here = |log: &Self| log.shared.index().entries.contains_key(&id);
+        if matches!(self.late.get(&id), Some(None)) {
+            return false;
+        }
+        here(self) || (!self.chunk.is_empty() && self.flush().is_ok() && here(self))
+    }
+
+    fn retry_late(&mut self) {
+        if self.late.is_empty() || self.failure.is_some() {
+            return;
+        }
+        for (id, state) in std::mem::take(&mut self.late) {
+            match state {
+                Some(state) => self.update(id, state, None),
+                None => self.remove(id, None),
+            }
+        }
+        // Apart from the letters that follow: if there is no room for those, these are not thrown back with them.
+        let _ = self.flush();
+    }
+
+    fn gather(&mut self, mut record: Unwritten, effect: Effect) {
+        self.seq += 1;
+        record.header.seq = self.seq;
+        self.chunk_bytes += record.size();
+        self.chunk.push((record, effect));
+    }
+
+    /// Writes the chunk to the young segment and tells the index.
+    pub fn flush(&mut self) -> Result<(), Trouble> {
+        if self.failure.is_some() {
+            return Err(Trouble::Failed);
+        }
+        self.chunk_bytes = 0;
+        let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return Ok(()) };
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let start = young.end;
+        match young.write(self.chunk.iter().map(|(record, _)| record)) {
+            Ok(()) => {
+                self.apply(start);
+                Ok(())
+            }
+            Err(error) if is_full(&error) => self.roll_back(),
+            Err(error) => Err(self.fail("cannot write to the segment", &error)),
+        }
+    }
+
+    /// The write that found no room is cut off, durably: what is refused must not come back.
+    fn roll_back(&mut self) -> Result<(), Trouble> {
+        let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return Ok(()) };
+        young.room = young.end;
+        if let Err(error) = young.file.set_size(young.end).and_then(|()| young.file.sync_data()) {
+            return Err(self.fail("cannot cut the segment", &error));
+        }
+        young.durable = young.end;
+        for (record, effect) in std::mem::take(&mut self.chunk) {
+            self.refuse(record, effect, Trouble::Full);
+        }
+        Err(Trouble::Full)
+    }
+
+    fn refuse(&mut self, record: Unwritten, effect: Effect, trouble: Trouble) {
+        let (id, full) = (record.header.id, trouble == Trouble::Full);
+        let answer = match effect {
+            Effect::Append { large, answer, .. } => {
+                if let Some(large) = large.filter(|_| !full) {
+                    large.keep();
+                }
+                return drop(answer.send(Err(self.error(trouble))));
+            }
+            Effect::Update { answer } => {
+                // A removal stays a removal.
+                if full && self.late.get(&id) != Some(&None) {
+                    self.late.insert(id, Some(record.front.to_vec()));
+                }
+                answer
+            }
+            Effect::Remove { answer } => {
+                if full {
+                    self.late.insert(id, None);
+                }
+                answer
+            }
+            Effect::Bury { .. } => None,
+        };
+        if let Some(answer) = answer {
+            drop(answer.send(Err(self.error(trouble))));
+        }
+    }
+
+    /// The chunk is in the file from `start`: the index and the counts of the segments follow.
+    fn apply(&mut self, mut start: u64) {
+        let Some(number) = self.young else { return };
+        let shared = self.shared.clone();
+        let mut index = shared.index();
+        for (record, effect) in std::mem::take(&mut self.chunk) {
+            let offset = NonZeroU32::new(start as u32).unwrap_or(NonZeroU32::MIN);
+            let place = Place { segment: number, offset, len: record.header.len };
+            start += record.size();
+            match effect {
+                Effect::Append { prefix, large, answer } => {
+                    let body = self.apply_append(&mut index, place, record, prefix, large);
+                    self.waiting.extend(body.map(|body| Waiting::Body(answer, body)));
+                }
+                Effect::Update { answer } => {
+                    self.apply_update(&mut index, record.header.id, place);
+                    self.waiting.extend(answer.map(Waiting::Done));
+                }
+                Effect::Remove { answer } => {
+                    self.apply_remove(&mut index, record.header.id, number);
+                    self.waiting.extend(answer.map(Waiting::Done));
+                }
+                Effect::Bury { segments } => {
+                    let buried = segments.into_iter().filter(|segment| *segment != number);
+                    let removes = buried.map(|segment| (record.header.id, segment));
+                    if let Some(young) = self.segments.get_mut(&number) {
+                        young.removes.extend(removes);
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply_append(
+        &mut self,
+        index: &mut Index,
+        place: Place,
+        record: Unwritten,
+        prefix: u32,
+        large: Option<LargeDraft>,
+    ) -> Option<Body> {
+        let (id, front) = (record.header.id, record.header.front);
+        let entry = Entry { message: place, front, prefix, state: None };
+        let segment = self.segments.get_mut(&place.segment)?;
+        segment.gain(place.len);
+        index.entries.insert(id, entry);
+        let text = large.map(|large| {
+            index.large.insert(id, large.large());
+            Arc::new(large.keep())
+        });
+        let large = text.is_some();
+        let disk = entry.on_disk(id, segment.file.clone(), segment.head.salt, text);
+        let prefix = record.front.slice(record.front.len().saturating_sub(prefix as usize)..);
+        Some(if large { Body::on_disk(disk) } else { Body::hot(prefix, record.text, disk) })
+    }
+
+    fn apply_update(&mut self, index: &mut Index, id: QueueId, place: Place) {
+        let Some(entry) = index.entries.get_mut(&id) else { return };
+        let old = entry.state.replace(place);
+        self.gain(place);
+        old.into_iter().for_each(|old| self.lose(old));
+    }
+
+    fn apply_remove(&mut self, index: &mut Index, id: QueueId, young: u32) {
+        let Some(entry) = index.entries.remove(&id) else { return };
+        self.dead_texts.extend(index.large.remove(&id));
+        self.lose(entry.message);
+        entry.state.into_iter().for_each(|state| self.lose(state));
+        // Old copies may lie in segments whose letters were moved.
+        let holders = self.moved.iter().copied().chain([entry.message.segment]).filter(|segment| *segment != young);
+        let removes: Vec<(QueueId, u32)> = holders.map(|segment| (id, segment)).collect();
+        if let Some(young) = self.segments.get_mut(&young) {
+            young.removes.extend(removes);
+        }
+    }
+
+    pub fn gain(&mut self, place: Place) {
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.gain(place.len);
+        }
+    }
+
+    pub fn lose(&mut self, place: Place) {
+        if let Some(segment) = self.segments.get_mut(&place.segment) {
+            segment.lose(place.len);
+        }
+    }
+
+    /// Octets that a record must leave free: room for the removal of each letter, itself included.
+    fn keep_free(&self, purpose: Purpose) -> u64 {
+        let letters = self.shared.index().entries.len() + self.chunk.len() + 1;
+        let removals = (letters as u64 * HEADER as u64).min(self.config.segment_size / 4);
+        match purpose {
+            Purpose::Letter => removals + SPARE,
+            Purpose::State => removals,
+            Purpose::Removal => 0,
+        }
+    }
+
+    /// Sees to it that the young segment has room for a record of this size after the chunk.
+    fn make_room(&mut self, size: u64, purpose: Purpose) -> Result<(), Trouble> {
+        if self.failure.is_some() {
+            return Err(Trouble::Failed);
+        }
+        if self.chunk.len() >= CHUNK_RECORDS || self.chunk_bytes + size > CHUNK_BYTES {
+            self.flush()?;
+        }
+        let need = self.chunk_bytes + size + self.keep_free(purpose);
+        let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return self.roll(need) };
+        let end = young.end + need;
+        if end <= young.room {
+            return Ok(());
+        }
+        if end > self.config.segment_size && young.end + self.chunk_bytes > FIRST {
+            self.flush()?;
+            return self.roll(size + self.keep_free(purpose));
+        }
+        let wanted = (end + self.config.preallocate).min(self.config.segment_size).max(end);
+        match young.extend(wanted, end) {
+            Ok(()) => Ok(()),
+            Err(error) if is_full(&error) => Err(Trouble::Full),
+            Err(error) => Err(self.fail("cannot extend the segment", &error)),
+        }
+    }
+
+    /// Begins a new young segment with that much room; the old one is sealed.
+    pub fn roll(&mut self, need: u64) -> Result<(), Trouble> {
+        let new = self.create(Generation::Young, need)?;
+        if let Some(old) = self.young.replace(new) {
+            self.seal(old)?;
+        }
+        Ok(())
+    }
+
+    fn sync_young(&mut self) -> Result<(), Trouble> {
+        if self.failure.is_some() {
+            return Err(Trouble::Failed);
+        }
+        let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return Ok(()) };
+        match young.sync() {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.fail("cannot sync the segment", &error)),
+        }
+    }
+
+    /// A segment file, durable with its head and its name before anything is written to it.
+    pub fn create(&mut self, generation: Generation, need: u64) -> Result<u32, Trouble> {
+        let number = self.next_number;
+        self.next_number += 1;
+        let salt = getrandom::u32().unwrap_or(number.wrapping_mul(0x9e37_79b9) ^ self.seq as u32);
+        let (created, floor) = (Timestamp::now().0, self.ids.last());
+        let head = SegmentHead { generation, number: number.into(), salt, created, floor };
+        let path = segment_path(&self.config.dir, head.number);
+        match self.create_file(&path, head, need) {
+            Ok(segment) => {
+                self.shared.index().files.insert(number, (segment.file.clone(), salt));
+                self.segments.insert(number, segment);
+                Ok(number)
+            }
+            Err(error) if is_full(&error) => {
+                // What stays of it has no records, and is removed at the next start.
+                let _ = self.disk.remove(&path);
+                Err(Trouble::Full)
+            }
+            Err(error) => Err(self.fail("cannot begin a segment", &error)),
+        }
+    }
+
+    fn create_file(&self, path: &std::path::Path, head: SegmentHead, need: u64) -> io::Result<Segment> {
+        let file = self.disk.create(path)?;
+        let mut segment = Segment::new(head, file);
+        let wanted = (FIRST + need + self.config.preallocate).min(self.config.segment_size);
+        segment.extend(wanted, FIRST + need)?;
+        segment.file.write_at(0, &mut [io::IoSlice::new(&head.encode())])?;
+        segment.file.sync_data()?;
+        self.disk.sync_dir(&self.config.dir)?;
+        Ok(segment)
+    }
+
+    /// Nothing more is written to this segment. All of it is durable, its last record says so, spare room is given back.
+    pub fn seal(&mut self, number: u32) -> Result<(), Trouble> {
+        self.seq += 1;
+        let seal = Header { seq: self.seq, ..header(Kind::Seal, QueueId(0), 0, 0) };
+        let seal = Unwritten { header: seal, front: Bytes::new(), text: Bytes::new() };
+        let Some(segment) = self.segments.get_mut(&number) else { return Ok(()) };
+        let sealed = segment.sync().and_then(|()| match segment.write([&seal].into_iter()) {
+            // It is a help for a later scan, no more.
+            Err(error) if is_full(&error) => Ok(()),
+            answer => answer,
+        });
+        if let Err(error) = sealed.and_then(|()| segment.file.set_size(segment.end)) {
+            return Err(self.fail("cannot seal the segment", &error));
+        }
+        segment.durable = segment.end;
+        segment.room = segment.end;
+        segment.sealed = true;
+        segment.sealed_at = Timestamp::now().0;
+        Ok(())
+    }
+}
+
+/// The header of a record without text.
+pub(super) fn header(kind: Kind, id: QueueId, len: u32, crc: u32) -> Header {
+    Header { kind, has_state: false, len, front: len, id, seq: 0, durable: 0, front_crc: crc, payload_crc: crc }
+}

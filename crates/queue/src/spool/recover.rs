@@ -1,0 +1,186 @@
+//! The start: reads what the last process left, sets damage aside, and begins a new segment.
+//!
+//! # Invariants
+//! - Nothing is removed because of a record that is not durable: the segments that were still open are synced first.
+//! - Old segments are never written to again (but for the seal), so that what lies in them keeps its meaning.
+//! - A large text is taken for an orphan only when everything could be read.
+
+use std::collections::HashSet;
+use std::io::{self, IoSlice};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::disk::{Disk, Lock};
+use super::draft::large_path;
+use super::ids::Ids;
+use super::index::{IdMap, Shared};
+use super::load::{Loaded, LoadedSegment, Source, trouble};
+use super::log::{Log, Trouble};
+use super::record::Kind;
+use super::segment::{Segment, hint_path, segment_path};
+use super::{Problem, Recovered, RecoveredLetter, SpoolConfig, SpoolError};
+
+/// A piece of damage is copied in pieces of this size.
+const PIECE: usize = 1 << 20;
+
+pub(super) fn large_dir(config: &SpoolConfig) -> PathBuf {
+    config.dir.join("big")
+}
+
+/// The lock is held until dropped.
+pub(super) type LockGuard = Box<dyn std::fmt::Debug + Send + Sync>;
+
+pub(super) fn open(config: SpoolConfig, disk: Arc<dyn Disk>) -> Result<(Log, Recovered, LockGuard), SpoolError> {
+    let large_dir = large_dir(&config);
+    for dir in [&config.dir, &large_dir] {
+        disk.create_dir(dir).map_err(|error| trouble("cannot make", dir, error))?;
+    }
+    let lock_path = config.dir.join("lock");
+    let guard = match disk.lock(&lock_path).map_err(|error| trouble("cannot lock", &lock_path, error))? {
+        Lock::Taken(guard) => guard,
+        Lock::Held(pid) => return Err(SpoolError::Locked { pid }),
+    };
+    let source = Source { disk: &*disk, dir: &config.dir, large_dir: &large_dir, use_hints: true };
+    let mut loaded = source.load()?;
+    let start = Start { config: &config, disk: &*disk, large_dir: &large_dir };
+    start.settle(&mut loaded).map_err(|error| trouble("cannot start in", &config.dir, error))?;
+    let shared = Arc::new(Shared::new(disk.clone(), large_dir.clone()));
+    let ids = Arc::new(Ids::above(loaded.floor));
+    let mut log = Log::new(config, disk, shared, ids);
+    let recovered = log.adopt(loaded);
+    match log.roll(0) {
+        // On a full disk letters are refused until some are delivered; those that are here go on.
+        Ok(()) | Err(Trouble::Full) => Ok((log, recovered, guard)),
+        Err(Trouble::Failed) => Err(SpoolError::Failed(log.failure().cloned().unwrap_or_default())),
+    }
+}
+
+struct Start<'a> {
+    config: &'a SpoolConfig,
+    disk: &'a dyn Disk,
+    large_dir: &'a PathBuf,
+}
+
+impl Start<'_> {
+    /// Brings the folder into order.
+    fn settle(&self, loaded: &mut Loaded) -> io::Result<()> {
+        for problem in &loaded.problems {
+            tracing::error!(file = problem.file, offset = problem.offset, what = problem.what, "spool is damaged");
+            if let Err(error) = self.quarantine(problem) {
+                tracing::error!(%error, "damage not copied to quarantine");
+            }
+        }
+        for number in &loaded.unborn {
+            self.disk.remove(&segment_path(&self.config.dir, *number))?;
+        }
+        for segment in &mut loaded.segments {
+            if !segment.hinted {
+                self.settle_segment(segment, &mut loaded.seq)?;
+            }
+        }
+        self.disk.sync_dir(&self.config.dir)?;
+        let problems = !loaded.problems.is_empty();
+        let needed: HashSet<u64> = loaded.letters.values().filter_map(|l| l.large.map(|large| large.number)).collect();
+        for name in self.disk.list(self.large_dir)? {
+            let Ok(number) = u64::from_str_radix(&name, 16) else { continue };
+            loaded.floor = loaded.floor.max(number);
+            if !needed.contains(&number) && !problems {
+                self.disk.remove(&large_path(self.large_dir, number))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A segment that was open when the last process ended: cut, closed, durable.
+    fn settle_segment(&self, segment: &mut LoadedSegment, seq: &mut u64) -> io::Result<()> {
+        let path = segment_path(&self.config.dir, segment.head.number);
+        segment.file = self.disk.open(&path, true)?;
+        if segment.file.size()? > segment.end {
+            segment.file.set_size(segment.end)?;
+        }
+        // Before the seal: it says that all before it is durable.
+        segment.file.sync_data()?;
+        // Without it a later scan knows that a hole in the last group is no damage.
+        if segment.whole && !segment.sealed {
+            *seq += 1;
+            let none = super::log::header(Kind::Seal, crate::letter::QueueId(0), 0, 0);
+            let seal = super::record::Header { seq: *seq, durable: segment.end as u32, ..none };
+            let bytes = seal.encode(segment.head.salt);
+            if segment.file.write_at(segment.end, &mut [IoSlice::new(&bytes)]).is_ok() {
+                segment.records.push((segment.end as u32, seal));
+                segment.end += seal.size();
+            }
+        }
+        Ok(())
+    }
+
+    fn quarantine(&self, problem: &Problem) -> io::Result<()> {
+        let dir = self.config.dir.join("quarantine");
+        self.disk.create_dir(&dir)?;
+        let from = self.disk.open(&self.config.dir.join(&problem.file), false)?;
+        let to = match self.disk.create(&dir.join(format!("{}-{:08x}", problem.file, problem.offset))) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            file => file?,
+        };
+        let mut done = 0;
+        while done < problem.len {
+            let mut piece = vec![0; PIECE.min((problem.len - done) as usize)];
+            let read = from.read_at(problem.offset + done, &mut piece)?;
+            if read == 0 {
+                break;
+            }
+            to.write_at(done, &mut [IoSlice::new(piece.get(..read).unwrap_or_default())])?;
+            done += read as u64;
+        }
+        to.sync_data()?;
+        self.disk.sync_dir(&dir)
+    }
+}
+
+impl Log {
+    /// Takes over what was found.
+    fn adopt(&mut self, loaded: Loaded) -> Recovered {
+        let Loaded { segments, letters, messages, problems, seq, next_number, .. } = loaded;
+        self.seq = seq;
+        self.next_number = next_number as u32;
+        for segment in segments {
+            self.adopt_segment(segment, &messages);
+        }
+        let shared = self.shared.clone();
+        let mut index = shared.index();
+        let mut recovered = Recovered { letters: Vec::with_capacity(letters.len()), problems };
+        for (id, letter) in letters {
+            self.gain(letter.entry.message);
+            letter.entry.state.into_iter().for_each(|state| self.gain(state));
+            index.entries.insert(id, letter.entry);
+            index.large.extend(letter.large.map(|large| (id, large)));
+            for other in messages.get(&id).into_iter().flatten() {
+                if *other != letter.entry.message.segment && !self.moved.contains(other) {
+                    self.moved.push(*other);
+                }
+            }
+            let (meta, state, size) = (letter.meta, letter.state, letter.size);
+            recovered.letters.push(RecoveredLetter { id, meta, state, size });
+        }
+        recovered
+    }
+
+    fn adopt_segment(&mut self, found: LoadedSegment, messages: &IdMap<Vec<u32>>) {
+        let mut segment = Segment::new(found.head, found.file);
+        let number = segment.number();
+        for (_, header) in found.records.iter().filter(|(_, header)| header.kind == Kind::Remove) {
+            let holders = messages.get(&header.id).into_iter().flatten().filter(|holder| **holder != number);
+            segment.removes.extend(holders.map(|holder| (header.id, *holder)));
+        }
+        (segment.end, segment.room, segment.durable) = (found.end, found.end, found.end);
+        segment.sealed = true;
+        segment.hinted = found.hinted;
+        segment.records = if found.hinted { Vec::new() } else { found.records };
+        self.shared.index().files.insert(number, (segment.file.clone(), segment.head.salt));
+        self.segments.insert(number, segment);
+        if !found.hinted {
+            // One that is in the way is not of this segment, or torn.
+            let _ = self.disk.remove(&hint_path(&self.config.dir, number.into()));
+        }
+    }
+}
