@@ -1,8 +1,9 @@
 //! AUTH (RFC 4954): which mechanism, and the exchange.
 
+use super::output::{Closed, Stage};
 use super::params::put;
 use super::sender::Next;
-use super::session::{ClientSession, Closed, Stage};
+use super::session::ClientSession;
 use crate::reply::{Reply, Severity};
 use crate::sasl::{ClientExchange, Mechanism, decode_base64, encode_base64};
 use crate::secret::Secret;

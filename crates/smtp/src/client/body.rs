@@ -33,7 +33,7 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new(binary: bool, several: bool) -> Self {
-        Self { lines: (!binary).then(|| DotStuffer::for_chunks()), several, chunk: Vec::new() }
+        Self { lines: (!binary).then(DotStuffer::for_chunks), several, chunk: Vec::new() }
     }
 
     /// Takes a piece; what was collected before comes out when it is large enough. So a letter that is given in one

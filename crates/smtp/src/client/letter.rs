@@ -1,6 +1,6 @@
 //! The letter in hand: what has been decided about each recipient, and what can be decided without asking the peer.
 
-use super::session::{Delivery, Message, RecipientReply, Stage};
+use super::output::{Delivery, Message, RecipientReply, Stage};
 use crate::envelope::Body;
 use crate::extension::Capabilities;
 use crate::reply::Reply;
@@ -19,13 +19,15 @@ pub(super) struct Letter {
     undecided: usize,
     /// RCPTs that the peer said yes to, whatever became of them later.
     pub(super) accepted: usize,
+    /// The peer has said something about this letter.
+    pub(super) heard: bool,
 }
 
 impl Letter {
     pub(super) fn new(message: Message) -> Self {
         let undecided = message.recipients.len();
         let replies = vec![None; undecided];
-        Self { message, utf8: false, bdat: false, replies, undecided, accepted: 0 }
+        Self { message, utf8: false, bdat: false, replies, undecided, accepted: 0, heard: false }
     }
 
     pub(super) fn is_undecided(&self, index: usize) -> bool {

@@ -24,11 +24,21 @@
 //! - Octets that came behind the 220 to STARTTLS are an error; what was offered before TLS is forgotten (RFC 3207 §4.2).
 //! - A password goes only over TLS, unless [`ClientConfig::insecure_allow_plaintext_auth`].
 //! - For any octets in the letter, what is written has no bare CR or LF, every leading dot is stuffed, the first included.
-//! - Replies are hostile input: a line and a reply have limits, control characters never leave here.
+//! - Replies are hostile input: a line and a reply have limits, control characters never leave here, and one that nothing
+//!   asked for ends the session.
+//! - Each letter given gets one [`Output::Done`] with one reply for each recipient, however the session ends; a reply
+//!   that a recipient has is never replaced. Whoever has none when the session ends gets words of our own, all transient.
+//!
+//! # Limits
+//! - An 8-bit letter goes as it is to a peer without 8BITMIME; there is no conversion.
+//! - BDAT is used under PIPELINING only, so that no chunk waits for the reply to another, and not in LMTP; a letter in
+//!   BINARYMIME is collected into one chunk there.
+//! - At most 100 commands wait for their replies.
 
 mod auth;
 mod body;
 mod letter;
+mod output;
 mod params;
 mod receiver;
 mod sender;
@@ -37,7 +47,8 @@ mod session;
 mod tests;
 mod words;
 
-pub use session::{ClientSession, Closed, Delivery, Event, Message, Output, RecipientReply, Stage};
+pub use output::{Closed, Delivery, Event, Message, Output, RecipientReply, Stage};
+pub use session::ClientSession;
 
 use std::time::Duration;
 
@@ -69,7 +80,7 @@ pub enum TlsMode {
     Opportunistic,
     /// STARTTLS, or no letter.
     StartTls,
-    /// From the first byte; the session gets its [`TlsInfo`](crate::TlsInfo) by `handle_tls` before any input.
+    /// From the first byte: [`Output::StartTls`] comes first, unless `handle_tls` was told before it was asked for.
     Implicit,
 }
 

@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::TlsMode;
 use super::auth::REDACTED;
+use super::output::{Closed, Event, Output, Stage};
 use super::sender::Next;
-use super::session::{ClientSession, Closed, Event, Expect, Output, Phase, Stage};
+use super::session::{ClientSession, Expect, Phase};
 use super::words;
 use crate::enhanced::EnhancedCode;
 use crate::extension::Capabilities;
@@ -138,6 +139,7 @@ impl ClientSession {
 impl ClientSession {
     fn receive_mail(&mut self, reply: Reply) {
         let Phase::Letter(letter) = &mut self.phase else { return };
+        letter.heard = true;
         match reply.is_positive() {
             true => self.half_open = true,
             false => letter.decide_rest(Stage::Mail, reply),
@@ -212,7 +214,7 @@ impl ClientSession {
             return;
         }
         if let Phase::Letter(letter) = std::mem::replace(&mut self.phase, Phase::Ready) {
-            self.letters = self.letters.saturating_add(1);
+            self.letters = self.letters.saturating_add(letter.heard.into());
             self.push(Output::Done(letter.decided()));
             self.push(Output::Ready);
         }

@@ -7,8 +7,9 @@
 use super::auth::REDACTED;
 use super::body::{Chunks, Encoder, write_bdat};
 use super::letter::Letter;
+use super::output::{Event, Output, Stage};
 use super::params::{write_host, write_mail, write_rcpt};
-use super::session::{ClientSession, Event, Expect, Output, Phase, Stage};
+use super::session::{ClientSession, Expect, Phase};
 use crate::data::DotStuffer;
 use crate::envelope::Body;
 use crate::extension::Capabilities;
@@ -21,6 +22,9 @@ const WINDOW: usize = 100;
 
 /// Kept free behind a piece of content for stuffed dots, line ends and the end of data, so that it is rarely moved.
 const ROOM: usize = 64;
+
+/// Room for a usual envelope, so that it is written without being moved.
+const ENVELOPE: usize = 256;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,6 +182,7 @@ impl ClientSession {
         letter.bdat = self.bdat_for(&letter, offered);
         if !letter.all_decided() {
             self.next = if self.half_open { Next::Rset } else { Next::Mail };
+            self.out.reserve(ENVELOPE);
         }
         self.phase = Phase::Letter(letter);
     }

@@ -1,6 +1,6 @@
 //! What a recipient's record says when the peer could not speak for itself. All are transient: the letter is kept.
 
-use super::session::{Closed, Stage};
+use super::output::{Closed, Stage};
 use crate::reply::Reply;
 
 pub(super) const LOST: Reply = Reply::new(451, (4, 4, 2), "the connection to the next server was lost");

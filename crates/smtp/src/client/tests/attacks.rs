@@ -217,3 +217,26 @@ fn each_stage_has_its_own_patience() {
         assert_eq!(drain(&mut session).pop(), Some(Output::Closed(Closed::Timeout(stage))));
     }
 }
+
+#[test]
+fn half_a_letter_that_was_not_yet_handed_out_stays_here() {
+    let mut session = after(config(), &["220 x\r\n", PIPELINING]);
+    session.deliver(Instant::now(), message(&["one@example.net"]));
+    drain(&mut session);
+    hears(&mut session, b"250 ok\r\n250 ok\r\n354 go\r\n");
+    session.handle_body(Instant::now(), b"half\r\n");
+    session.handle_body_failed(Instant::now());
+    assert_eq!(transmitted(&drain(&mut session)), b"");
+}
+
+#[test]
+fn only_letters_that_the_peer_heard_of_are_counted() {
+    let mut session = after(config(), &["220 x\r\n", "250-x\r\n250-PIPELINING\r\n250 LIMITS MAILMAX=2\r\n"]);
+    session.deliver(Instant::now(), message(&["j\u{fc}rgen@example.net"]));
+    drain(&mut session);
+    assert_eq!((session.letters(), session.letters_left()), (0, Some(2)));
+    session.deliver(Instant::now(), message(&["one@example.net"]));
+    drain(&mut session);
+    hears(&mut session, b"550 no\r\n503 no\r\n503 no\r\n");
+    assert_eq!((session.letters(), session.letters_left()), (1, Some(1)));
+}
