@@ -46,7 +46,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, BadTarget> {
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && !host.ends_with(':') => (host, port),
+            Some((host, port)) if !host.is_empty() => (host, port),
             _ => return Err(BadTarget::NoPort(text.into())),
         };
         let port = match port.parse::<u16>() {
