@@ -216,12 +216,15 @@ impl Connection {
         None
     }
 
-    /// Writes what there is, and hears what the server says in between: it may refuse a large letter long before its end.
+    /// Writes what has gathered, and hears what the server says meanwhile: it may refuse a large letter long before its end.
     async fn between_pieces(&mut self, watch: Watch<'_>) -> Option<Step> {
         if let Some(step) = self.drain(watch).await {
             return Some(step);
         }
-        self.write_out().await;
+        // A piece may be small, as the trace fields are; it then waits for the next.
+        if !self.outbox.is_empty() && !self.write_failed {
+            return None;
+        }
         if self.write_failed {
             self.last_words().await;
         } else {

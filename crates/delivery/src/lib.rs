@@ -131,3 +131,6 @@ impl Sites for Delivery {
         self.state.load().router.limit(site)
     }
 }
+
+#[cfg(test)]
+mod tests;

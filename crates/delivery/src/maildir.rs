@@ -16,7 +16,7 @@
 //! - Everything here blocks on the disk.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -89,7 +89,7 @@ fn safe_name(text: &str) -> String {
 
 /// Whether the letter says that this address has had it.
 pub(crate) fn has_been_here(body: &Body, recipient: &Mailbox) -> io::Result<bool> {
-    let header = body.read_at(0, HEADER)?;
+    let header = read_header(body)?;
     let address = recipient.to_string();
     let lines = header.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end);
     Ok(lines.take_while(|line| !line.is_empty()).any(|line| {
@@ -97,6 +97,23 @@ pub(crate) fn has_been_here(body: &Body, recipient: &Mailbox) -> io::Result<bool
         let (head, value) = line.split_at_checked(name.len()).unwrap_or((line, &[]));
         head.eq_ignore_ascii_case(name) && value.trim_ascii().eq_ignore_ascii_case(address.as_bytes())
     }))
+}
+
+/// The letter's beginning, at least as far as its header goes, if that is not longer than [`HEADER`].
+fn read_header(body: &Body) -> io::Result<Vec<u8>> {
+    let mut header = Vec::new();
+    while header.len() < HEADER {
+        let piece = body.read_at(header.len() as u64, 16 * 1024)?;
+        // The line end before an empty line may stand in the piece before.
+        let from = header.len().saturating_sub(3);
+        header.extend_from_slice(&piece);
+        let news = header.get(from..).unwrap_or_default();
+        let ends = news.windows(2).any(|two| two == b"\n\n") || news.windows(3).any(|three| three == b"\n\r\n");
+        if piece.is_empty() || ends {
+            break;
+        }
+    }
+    Ok(header)
 }
 
 /// One letter into the mailbox of one recipient.
@@ -155,20 +172,19 @@ fn unique_name(hostname: &str, size: u64) -> String {
     format!("{}.M{}P{process}Q{count}R{random:08x}.{host},S={size}", now.as_secs(), now.subsec_micros())
 }
 
-fn fill(mut file: File, fields: &[u8], body: &Body) -> io::Result<()> {
-    let mut piece = body.read_at(0, PIECE)?;
-    let first = [fields, &piece].concat();
-    file.write_all(&first)?;
-    let mut offset = piece.len() as u64;
-    while !piece.is_empty() && offset < body.len() {
-        piece = body.read_at(offset, PIECE)?;
+fn fill(file: File, fields: &[u8], body: &Body) -> io::Result<()> {
+    let mut file = BufWriter::with_capacity(64 * 1024, file);
+    file.write_all(fields)?;
+    let mut offset = 0;
+    while offset < body.len() {
+        let piece = body.read_at(offset, PIECE)?;
+        if piece.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         file.write_all(&piece)?;
         offset += piece.len() as u64;
     }
-    if offset != body.len() {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    file.sync_all()
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
 /// `tmp`, `new` and `cur`, and what is missing above them; only their owner may look in.

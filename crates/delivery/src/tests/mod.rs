@@ -1,0 +1,138 @@
+//! The whole room against a real server on loopback.
+
+mod letters;
+mod send;
+mod sink;
+mod trust;
+
+use std::sync::Arc;
+
+use dns::Zone;
+use queue::{Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig};
+use smtp::{MailParams, RcptParams, ReversePath};
+
+use crate::Setup;
+use crate::connect::State;
+use crate::open::OpenSites;
+use crate::outcome::Trouble;
+use crate::remote::{self, Kept};
+
+fn setup(config: &str, zone: Zone, authorities: RootCertStore) -> Setup {
+    Setup {
+        config: toml::from_str(config).unwrap_or_else(|error| panic!("{config}: {error}")),
+        hostname: "us.example".parse().unwrap(),
+        listening: vec![],
+        resolver: Arc::new(zone),
+        authorities: Arc::new(authorities),
+    }
+}
+
+/// A house with no queue: letters are handed over one by one, on one connection as long as it lasts.
+struct House {
+    state: Arc<State>,
+    open: OpenSites,
+    line: Option<Kept>,
+}
+
+impl House {
+    fn new(config: &str) -> Self {
+        Self::with(config, Zone::new(), RootCertStore::empty())
+    }
+
+    fn with(config: &str, zone: Zone, authorities: RootCertStore) -> Self {
+        let state = setup(config, zone, authorities).state().unwrap();
+        Self { state: Arc::new(state), open: OpenSites::default(), line: None }
+    }
+
+    async fn send(&mut self, to: &[&str]) -> Vec<RecipientOutcome> {
+        self.send_body(to, b"Subject: hello\r\n\r\nbody\r\n").await.0
+    }
+
+    async fn send_body(&mut self, to: &[&str], body: &[u8]) -> (Vec<RecipientOutcome>, Option<Trouble>) {
+        let attempt = attempt(to, body);
+        let (_, hop) = self.state.router.route(&attempt.letter.recipients[0].address);
+        let recipients: Vec<_> = attempt.letter.recipients.iter().enumerate().collect();
+        let mut outcomes = vec![None; recipients.len()];
+        let place = self.open.of(&Site("test".into()));
+        if let Some(line) = self.line.take_if(|line| line.is_spent(&self.state)) {
+            line.quit().await;
+        }
+        let trouble =
+            remote::deliver(&self.state, &place, &hop, &mut self.line, &attempt, &recipients, &mut outcomes).await;
+        (outcomes.into_iter().map(|outcome| outcome.expect("each recipient has an outcome")).collect(), trouble)
+    }
+}
+
+fn attempt(to: &[&str], body: &[u8]) -> Attempt {
+    let recipient = |to: &&str| Recipient {
+        address: to.parse().unwrap(),
+        params: RcptParams::default(),
+        state: RecipientState::Pending { attempts: 0, last: None },
+    };
+    let letter = Letter {
+        id: QueueId(1),
+        arrived: Timestamp(0),
+        from: ReversePath::Mailbox("sender@us.example".parse().unwrap()),
+        params: MailParams::default(),
+        recipients: to.iter().map(recipient).collect(),
+        size: body.len() as u64,
+        origin: Origin::default(),
+    };
+    Attempt {
+        recipients: (0..letter.recipients.len()).collect(),
+        letter: Arc::new(letter),
+        body: Body::from_bytes(body.to_vec()),
+    }
+}
+
+fn verdicts(outcomes: &[RecipientOutcome]) -> Vec<Verdict> {
+    outcomes.iter().map(|outcome| outcome.verdict).collect()
+}
+
+/// An authority, and a certificate of it or of nobody.
+struct Authority {
+    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self { issuer: rcgen::Issuer::new(params, key), certificate }
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        roots
+    }
+
+    fn server(&self, name: &str) -> Arc<ServerConfig> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        server_config(certificate.der().clone(), &key)
+    }
+}
+
+fn self_signed(name: &str) -> Arc<ServerConfig> {
+    let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+    server_config(made.cert.der().clone(), &made.signing_key)
+}
+
+fn server_config(certificate: CertificateDer<'static>, key: &rcgen::KeyPair) -> Arc<ServerConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config)
+}

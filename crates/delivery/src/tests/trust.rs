@@ -1,0 +1,136 @@
+//! TLS: what is demanded, what is made the best of, and what is noted.
+
+use dns::Zone;
+use queue::Verdict::{Deferred, Delivered};
+use rustls::RootCertStore;
+
+use super::sink::{Script, Sink, count};
+use super::{Authority, House, self_signed, verdicts};
+
+fn offering_starttls() -> Script {
+    Script { offers: vec!["PIPELINING", "STARTTLS"], ..Script::default() }
+}
+
+fn mx(sink: &Sink, authorities: RootCertStore) -> House {
+    let zone = Zone::new().mx("a.example", 10, "mx.example").a("mx.example", [127, 0, 0, 1]);
+    House::with(&format!("allow_loopback_mx = true\nmx_port = {}", sink.port()), zone, authorities)
+}
+
+fn route(sink: &Sink, more: &str, authorities: RootCertStore) -> House {
+    let zone = Zone::new().a("mx.example", [127, 0, 0, 1]);
+    let config = format!("[[route]]\ndomain = \"*\"\nto = \"mx.example:{}\"\n{more}", sink.port());
+    House::with(&config, zone, authorities)
+}
+
+#[tokio::test]
+async fn opportunistic_mail_takes_any_certificate_and_notes_what_it_was() {
+    let authority = Authority::new();
+    for (tls, word) in [
+        (authority.server("mx.example"), "verified"),
+        (authority.server("other.example"), "not verified: it is for another name"),
+        (self_signed("mx.example"), "not verified: "),
+        (Authority::new().server("mx.example"), "not verified: no known authority has signed it"),
+    ] {
+        let sink = Sink::new(Script { tls: Some(tls), ..offering_starttls() }).await;
+        let outcomes = mx(&sink, authority.roots()).send(&["ann@a.example"]).await;
+        assert_eq!(verdicts(&outcomes), [Delivered]);
+        assert!(outcomes[0].tls.starts_with("TLSv1.3 TLS_AES_"), "{}", outcomes[0].tls);
+        assert!(outcomes[0].tls.contains(word), "{}", outcomes[0].tls);
+        assert!(word.starts_with("not") || !outcomes[0].tls.contains("not"), "{}", outcomes[0].tls);
+        assert!(sink.seen.letters()[0].tls);
+        assert_eq!(sink.seen.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn without_any_authority_nothing_counts_as_verified() {
+    let sink = Sink::new(Script { tls: Some(self_signed("mx.example")), ..offering_starttls() }).await;
+    let outcomes = mx(&sink, RootCertStore::empty()).send(&["ann@a.example"]).await;
+    assert_eq!(verdicts(&outcomes), [Delivered]);
+    assert!(outcomes[0].tls.contains("not verified"), "{}", outcomes[0].tls);
+}
+
+#[tokio::test]
+async fn a_resumed_session_is_judged_anew() {
+    let sink = Sink::new(Script { tls: Some(self_signed("mx.example")), ..offering_starttls() }).await;
+    let mut house = mx(&sink, Authority::new().roots());
+    for _ in 0..2 {
+        let outcomes = house.send(&["ann@a.example"]).await;
+        assert!(outcomes[0].tls.contains("not verified: "), "{}", outcomes[0].tls);
+        house.line.take().unwrap().quit().await;
+    }
+    assert_eq!(sink.seen.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_opportunistic_handshake_that_fails_is_followed_by_plain_mail() {
+    // No certificate behind the offer: the sink closes after its 220; or it says no to STARTTLS; or speaks no TLS.
+    let refusing = Script::saying(|heard| heard.command.starts_with("STARTTLS").then_some("454 4.7.0 not now"));
+    let lying = Script::saying(|heard| heard.command.starts_with("STARTTLS").then_some("220 ready\r\nbut not for TLS"));
+    for script in [Script::default(), refusing, lying] {
+        let offers = vec!["PIPELINING", "STARTTLS"];
+        let sink = Sink::new(Script { offers, ..script }).await;
+        let outcomes = mx(&sink, RootCertStore::empty()).send(&["ann@a.example"]).await;
+        assert_eq!(verdicts(&outcomes), [Delivered], "{}", outcomes[0].reply);
+        assert_eq!(outcomes[0].tls, "");
+        assert!(!sink.seen.letters()[0].tls);
+    }
+}
+
+#[tokio::test]
+async fn required_tls_refuses_a_bad_certificate_and_never_goes_on_in_clear() {
+    let authority = Authority::new();
+    for (tls, more) in [
+        (self_signed("mx.example"), ""),
+        (authority.server("other.example"), ""),
+        (authority.server("mx.example"), "tls_name = \"other.example\""),
+        (Authority::new().server("mx.example"), ""),
+    ] {
+        let sink = Sink::new(Script { tls: Some(tls), ..offering_starttls() }).await;
+        let mut house = route(&sink, &format!("tls = \"required\"\n{more}"), authority.roots());
+        let outcomes = house.send(&["ann@a.example"]).await;
+        assert_eq!(verdicts(&outcomes), [Deferred]);
+        assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "4.7.5");
+        assert!(outcomes[0].reply.text().contains("certificate"), "{}", outcomes[0].reply);
+        assert!(!count(&sink.seen.commands()).contains_key("MAIL"));
+        assert_eq!(sink.seen.connections(), 1);
+    }
+}
+
+#[tokio::test]
+async fn required_tls_takes_a_good_certificate_by_the_name_that_was_asked_for() {
+    let authority = Authority::new();
+    for (name, more) in [("mx.example", ""), ("other.example", "tls_name = \"other.example\"")] {
+        let sink = Sink::new(Script { tls: Some(authority.server(name)), ..offering_starttls() }).await;
+        let outcomes =
+            route(&sink, &format!("tls = \"required\"\n{more}"), authority.roots()).send(&["ann@a.example"]).await;
+        assert_eq!(verdicts(&outcomes), [Delivered], "{}", outcomes[0].reply);
+        assert!(outcomes[0].tls.ends_with(" verified"), "{}", outcomes[0].tls);
+    }
+}
+
+#[tokio::test]
+async fn required_tls_that_is_not_offered_defers() {
+    let sink = Sink::new(Script::default()).await;
+    let outcomes = route(&sink, "tls = \"required\"", RootCertStore::empty()).send(&["ann@a.example"]).await;
+    assert_eq!(verdicts(&outcomes), [Deferred]);
+    assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "4.7.10");
+    assert!(sink.seen.letters().is_empty());
+}
+
+#[tokio::test]
+async fn implicit_tls_begins_with_the_first_byte() {
+    let authority = Authority::new();
+    let script = |tls| Script { tls: Some(tls), implicit: true, ..Script::default() };
+    let good = Sink::new(script(authority.server("mx.example"))).await;
+    let outcomes = route(&good, "tls = \"implicit\"", authority.roots()).send(&["ann@a.example"]).await;
+    assert_eq!(verdicts(&outcomes), [Delivered], "{}", outcomes[0].reply);
+    assert!(good.seen.letters()[0].tls);
+
+    let bad = Sink::new(script(self_signed("mx.example"))).await;
+    let outcomes = route(&bad, "tls = \"implicit\"", authority.roots()).send(&["ann@a.example"]).await;
+    assert_eq!(verdicts(&outcomes), [Deferred]);
+    let more = "tls = \"implicit\"\ninsecure_skip_verify = true";
+    let outcomes = route(&bad, more, authority.roots()).send(&["ann@a.example"]).await;
+    assert_eq!(verdicts(&outcomes), [Delivered]);
+}
