@@ -397,6 +397,17 @@ impl Connection {
     }
 }
 
+/// The stage at which a session ended, where it has one.
+pub(crate) fn ended_at(closed: &Closed) -> Option<Stage> {
+    match closed {
+        Closed::Refused { stage, .. }
+        | Closed::Timeout(stage)
+        | Closed::Disconnected(stage)
+        | Closed::Protocol { stage, .. } => Some(*stage),
+        _ => None,
+    }
+}
+
 async fn connect(address: &Address, patience: Duration) -> io::Result<Stream> {
     let stream = async {
         match address {

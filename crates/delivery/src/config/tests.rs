@@ -52,9 +52,15 @@ fn what_is_written_is_read_back() {
 
 #[test]
 fn targets_are_read_in_every_form_and_written_the_same() {
-    for text in
-        ["mx.example:25", "192.0.2.1:2525", "[2001:db8::1]:25", "lmtp:mx.example:24", "lmtp:/run/lmtp", "mx", "catch:/tmp/all"]
-    {
+    for text in [
+        "mx.example:25",
+        "192.0.2.1:2525",
+        "[2001:db8::1]:25",
+        "lmtp:mx.example:24",
+        "lmtp:/run/lmtp",
+        "mx",
+        "catch:/tmp/all",
+    ] {
         assert_eq!(text.parse::<RouteTarget>().unwrap().to_string(), text);
     }
     for text in ["maildir", "maildir:/var/mail", "lmtp:127.0.0.1:24", "lmtp:/run/lmtp"] {

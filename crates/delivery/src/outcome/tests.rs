@@ -8,9 +8,13 @@ fn reply(code: u16) -> Reply {
 
 #[test]
 fn a_reply_decides_by_its_first_digit() {
-    for (code, expected) in
-        [(250, Verdict::Delivered), (251, Verdict::Delivered), (354, Verdict::Deferred), (450, Verdict::Deferred), (550, Verdict::Failed)]
-    {
+    for (code, expected) in [
+        (250, Verdict::Delivered),
+        (251, Verdict::Delivered),
+        (354, Verdict::Deferred),
+        (450, Verdict::Deferred),
+        (550, Verdict::Failed),
+    ] {
         assert_eq!(verdict(&reply(code), false), expected, "{code}");
         assert_eq!(verdict(&reply(code), true), expected, "{code}");
     }
@@ -26,7 +30,8 @@ fn missing_authentication_at_a_configured_server_is_not_the_senders_fault() {
 
 #[test]
 fn no_way_a_connection_ends_bounces_a_letter() {
-    let stages = [Stage::Connect, Stage::Greeting, Stage::Ehlo, Stage::StartTls, Stage::Auth, Stage::Mail, Stage::EndOfData];
+    let stages =
+        [Stage::Connect, Stage::Greeting, Stage::Ehlo, Stage::StartTls, Stage::Auth, Stage::Mail, Stage::EndOfData];
     let mut endings = vec![
         Closed::Quit,
         Closed::TlsNotOffered,

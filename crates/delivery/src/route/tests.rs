@@ -79,7 +79,9 @@ fn a_catch_keeps_every_letter_on_the_machine() {
 #[test]
 fn each_site_has_its_limit() {
     let router = router(HOUSE);
-    for (recipient, limit) in [("a@example.org", 3), ("a@example.net", 2), ("a@lists.example.org", 20), ("a@a.example", 20)] {
+    for (recipient, limit) in
+        [("a@example.org", 3), ("a@example.net", 2), ("a@lists.example.org", 20), ("a@a.example", 20)]
+    {
         assert_eq!(router.limit(&router.route(&recipient.parse().unwrap()).0), limit, "{recipient}");
     }
 }
@@ -110,9 +112,11 @@ fn routes_to_one_server_share_a_site_only_if_they_speak_with_it_alike() {
 fn contradictions_are_refused_by_name() {
     let twice = "[[route]]\ndomain = \"a.example\"\nto = \"mx\"\n[[route]]\ndomain = \"A.example\"\nto = \"mx\"";
     let any = "[[route]]\ndomain = \"*\"\nto = \"a.example:25\"\n[[route]]\ndomain = \"*\"\nto = \"b.example:25\"";
-    let below = "[[route]]\ndomain = \".a.example\"\nto = \"mx\"\n[[route]]\ndomain = \".a.example\"\nto = \"b.example:25\"";
+    let below =
+        "[[route]]\ndomain = \".a.example\"\nto = \"mx\"\n[[route]]\ndomain = \".a.example\"\nto = \"b.example:25\"";
     let local = "maildir_root = \"/m\"\n[[local]]\ndomain = \"a.example\"\n[[local]]\ndomain = \"a.example\"";
-    let both = "maildir_root = \"/m\"\n[[local]]\ndomain = \"a.example\"\n[[route]]\ndomain = \"a.example\"\nto = \"mx\"";
+    let both =
+        "maildir_root = \"/m\"\n[[local]]\ndomain = \"a.example\"\n[[route]]\ndomain = \"a.example\"\nto = \"mx\"";
     let route = |more: &str| format!("[[route]]\ndomain = \"*\"\nto = \"a.example:587\"\n{more}");
     let mx = |more: &str| format!("[[route]]\ndomain = \"a.example\"\nto = \"mx\"\n{more}");
     for (text, error) in [

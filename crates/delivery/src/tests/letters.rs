@@ -61,11 +61,10 @@ async fn a_kept_connection_that_was_closed_costs_the_letter_nothing() {
 
 #[tokio::test]
 async fn a_server_that_always_hangs_up_is_tried_once_more_and_no_more() {
-    let sink =
-        Sink::new(Script::saying(|heard| {
-            (heard.command.starts_with("MAIL") && (heard.letters > 0 || heard.connection > 1)).then_some("CLOSE")
-        }))
-        .await;
+    let sink = Sink::new(Script::saying(|heard| {
+        (heard.command.starts_with("MAIL") && (heard.letters > 0 || heard.connection > 1)).then_some("CLOSE")
+    }))
+    .await;
     let mut house = House::new(&relay(&sink, ""));
     assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Delivered]);
     let outcomes = house.send(&["ann@a.example"]).await;
@@ -138,7 +137,9 @@ async fn a_refusal_in_the_middle_of_a_large_letter_is_heard() {
 async fn many_recipients_go_in_several_transactions() {
     let to: Vec<String> = (0..7).map(|n| format!("r{n}@a.example")).collect();
     let to: Vec<&str> = to.iter().map(String::as_str).collect();
-    for (offers, more) in [(vec!["PIPELINING"], "recipients_per_transaction = 3"), (vec!["PIPELINING", "LIMITS RCPTMAX=3"], "")] {
+    for (offers, more) in
+        [(vec!["PIPELINING"], "recipients_per_transaction = 3"), (vec!["PIPELINING", "LIMITS RCPTMAX=3"], "")]
+    {
         let sink = Sink::new(Script { offers, ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, more));
         assert_eq!(verdicts(&house.send(&to).await), [Delivered; 7]);
@@ -166,7 +167,8 @@ async fn recipients_that_were_too_many_go_on_at_once() {
 
 #[tokio::test]
 async fn a_server_that_has_too_many_for_ever_ends_the_attempt() {
-    let sink = Sink::new(Script::saying(|heard| heard.command.starts_with("RCPT").then_some("452 4.5.3 too many"))).await;
+    let sink =
+        Sink::new(Script::saying(|heard| heard.command.starts_with("RCPT").then_some("452 4.5.3 too many"))).await;
     let mut house = House::new(&relay(&sink, ""));
     assert_eq!(verdicts(&house.send(&["r0@a.example", "r1@a.example"]).await), [Deferred; 2]);
 }
@@ -258,7 +260,9 @@ async fn lmtp_answers_for_each_recipient_over_tcp_and_a_socket() {
 
 #[tokio::test]
 async fn a_connection_is_replaced_when_it_has_had_its_letters() {
-    for (offers, more) in [(vec!["PIPELINING"], "letters_per_connection = 2"), (vec!["PIPELINING", "LIMITS MAILMAX=2"], "")] {
+    for (offers, more) in
+        [(vec!["PIPELINING"], "letters_per_connection = 2"), (vec!["PIPELINING", "LIMITS MAILMAX=2"], "")]
+    {
         let sink = Sink::new(Script { offers, ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, more));
         for _ in 0..5 {

@@ -8,7 +8,9 @@ mod trust;
 use std::sync::Arc;
 
 use dns::Zone;
-use queue::{Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict};
+use queue::{
+    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
 use smtp::{MailParams, RcptParams, ReversePath};
@@ -101,6 +103,9 @@ impl Authority {
     fn new() -> Self {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec![]).unwrap();
+        // Two authorities of one name would be taken for one that signs badly.
+        let name = format!("authority {:x}", getrandom::u64().unwrap());
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
         params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap().der().clone();
         Self { issuer: rcgen::Issuer::new(params, key), certificate }

@@ -60,7 +60,8 @@ async fn the_dialog_is_shown_without_the_password() {
     assert_eq!(sent.peer, format!("mx.example [127.0.0.1]:{}", sink.port()));
     assert!(sent.opened_in <= sent.took);
     let dialog = lines.join("\n");
-    for word in ["Connected", "STARTTLS", "Tls", "AUTH PLAIN", "MAIL FROM:<>", "RCPT TO:<ann@a.example>", "QUIT", "221"] {
+    for word in ["Connected", "STARTTLS", "Tls", "AUTH PLAIN", "MAIL FROM:<>", "RCPT TO:<ann@a.example>", "QUIT", "221"]
+    {
         assert!(dialog.contains(word), "{word} is missing in\n{dialog}");
     }
     // `me` and `s3cret` as PLAIN sends them.
@@ -74,6 +75,7 @@ async fn a_refusal_is_a_reply_and_no_server_is_trouble() {
     let (sent, _) = send(&to(&sink, TlsMode::None, RootCertStore::empty())).await;
     assert_eq!(sent.unwrap().delivery.recipients[0].reply.to_string(), "550 5.1.1 nobody");
 
-    let nobody = SendTo { server: "nowhere.example:25".parse().unwrap(), ..to(&sink, TlsMode::None, RootCertStore::empty()) };
+    let nobody =
+        SendTo { server: "nowhere.example:25".parse().unwrap(), ..to(&sink, TlsMode::None, RootCertStore::empty()) };
     assert!(send(&nobody).await.0.unwrap_err().reply.text().contains("nowhere.example"));
 }

@@ -241,7 +241,11 @@ impl Talk {
             return false;
         }
         self.letter.body.extend_from_slice(&chunk);
-        if words.next() == Some("LAST") { self.taken(line).await } else { self.say(line, command, "250 2.0.0 more").await }
+        if words.next() == Some("LAST") {
+            self.taken(line).await
+        } else {
+            self.say(line, command, "250 2.0.0 more").await
+        }
     }
 
     async fn taken(&mut self, line: &mut BufReader<Box<dyn Line>>) -> bool {

@@ -7,9 +7,7 @@ fn certificate(algorithm: &'static rcgen::SignatureAlgorithm) -> CertificateDer<
 
 #[test]
 fn the_end_point_is_hashed_as_the_certificate_is_signed() {
-    for (algorithm, octets) in
-        [(&rcgen::PKCS_ECDSA_P256_SHA256, 32), (&rcgen::PKCS_ECDSA_P384_SHA384, 48)]
-    {
+    for (algorithm, octets) in [(&rcgen::PKCS_ECDSA_P256_SHA256, 32), (&rcgen::PKCS_ECDSA_P384_SHA384, 48)] {
         let certificate = certificate(algorithm);
         assert_eq!(end_point(&certificate).map(|hash| hash.expose().len()), Some(octets));
     }
