@@ -167,6 +167,28 @@ impl<'de> serde::Deserialize<'de> for QueueId {
     }
 }
 
+impl fmt::Display for Timestamp {
+    /// RFC 3339 with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let millis = i64::try_from(self.0).ok().and_then(|millis| jiff::Timestamp::from_millisecond(millis).ok());
+        write!(f, "{:.3}", millis.unwrap_or(jiff::Timestamp::MAX))
+    }
+}
+
+impl serde::Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text: std::borrow::Cow<'de, str> = serde::Deserialize::deserialize(input)?;
+        let time: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
+        u64::try_from(time.as_millisecond()).map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Timestamp {
     pub fn now() -> Self {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
