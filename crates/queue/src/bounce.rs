@@ -1,1 +1,122 @@
-//! Reports.
+//! What a sender is told when a letter could not be delivered (RFC 3464, RFC 5321 §4.5.5).
+//!
+//! # Invariants
+//! - A report is never written about a report: [`wants_report`] is false for the null reverse-path.
+//! - Nothing here stores anything. The report goes in by the same intake as every letter, from `<>`.
+
+use mail::dsn::{Action, FULL_LIMIT, Original, RecipientReport, Report};
+use smtp::{Body, EnhancedCode, MailParams, Mailbox, Reply, ReversePath};
+
+use crate::intake::NewLetter;
+use crate::letter::{LastReply, Letter, Origin, Recipient, Timestamp};
+
+#[cfg(test)]
+mod tests;
+
+/// The listener's name in the [`Origin`] of reports.
+pub const LISTENER: &str = "report";
+
+/// A recipient that will not be tried again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failing {
+    /// Into the letter's recipients.
+    pub index: usize,
+    pub attempts: u32,
+    /// The last words said.
+    pub last: LastReply,
+    /// Its time ran out, rather than that somebody said no.
+    pub expired: bool,
+}
+
+/// A report that is ready to go in.
+#[derive(Debug)]
+pub struct Written {
+    pub letter: NewLetter,
+    pub text: Vec<u8>,
+}
+
+/// How much of the letter's beginning [`write`] wants to see.
+pub const BEGINNING: usize = FULL_LIMIT;
+
+/// Whether the sender is to be told about this recipient: not where there is none, and not who asked for silence.
+///
+/// RFC 5321 §4.5.5; RFC 3461 §4.1: with NEVER, or a list without FAILURE, a failure is not reported.
+pub fn wants_report(letter: &Letter, index: usize) -> bool {
+    let notify = letter.recipients.get(index).and_then(|recipient| recipient.params.notify);
+    !letter.from.is_null() && notify.is_none_or(|notify| notify.failure && !notify.never)
+}
+
+/// The words for a recipient that was never tried in all its time.
+pub fn never_tried(now: Timestamp) -> LastReply {
+    const NEVER_TRIED: Reply = Reply::new(451, (4, 4, 7), "the letter's time ran out before the server could be tried");
+    LastReply { at: now, reply: NEVER_TRIED, by: "gatepost".to_owned() }
+}
+
+/// One report about all these recipients. `beginning`: up to [`BEGINNING`] octets of the letter. `None` where the letter
+/// has no sender.
+pub fn write(letter: &Letter, failing: &[Failing], beginning: &[u8], host: &str, now: Timestamp) -> Option<Written> {
+    let ReversePath::Mailbox(to) = &letter.from else { return None };
+    let recipients: Vec<_> = failing.iter().filter_map(|failing| recipient_report(letter, failing)).collect();
+    let report = Report {
+        reporting_mta: host,
+        to,
+        message_id: &mail::message_id::generate(host),
+        written: now.0,
+        arrived: letter.arrived.0,
+        queue_id: &letter.id.to_string(),
+        envid: letter.params.envid.as_deref(),
+        ret: letter.params.ret,
+        smtputf8: letter.params.smtputf8,
+        original: Original { beginning, size: letter.size },
+        recipients: &recipients,
+    };
+    let text = report.write();
+    Some(Written { letter: envelope(to, report.needs_smtputf8(), text.len(), host), text })
+}
+
+/// RFC 5321 §4.5.5: from the null reverse-path. RFC 6533 §6: 8-bit where an address needs it.
+fn envelope(to: &Mailbox, smtputf8: bool, size: usize, host: &str) -> NewLetter {
+    let body = smtputf8.then_some(Body::EightBitMime);
+    NewLetter {
+        from: ReversePath::Null,
+        params: MailParams { size: Some(size as u64), body, smtputf8, ..MailParams::default() },
+        recipients: vec![Recipient::new(to.clone(), smtp::RcptParams::default())],
+        origin: Origin { listener: LISTENER.to_owned(), protocol: "LOCAL".to_owned(), ..Origin::default() },
+        received: mail::trace::Received {
+            by: host.to_owned(),
+            with: "LOCAL".to_owned(),
+            ..mail::trace::Received::default()
+        },
+        complete_header: false,
+    }
+}
+
+fn recipient_report<'a>(letter: &'a Letter, failing: &'a Failing) -> Option<RecipientReport<'a>> {
+    let recipient = letter.recipients.get(failing.index)?;
+    Some(RecipientReport {
+        original: recipient.params.orcpt.as_ref(),
+        address: &recipient.address,
+        action: Action::Failed,
+        status: status(failing),
+        remote: remote(&failing.last.by),
+        reply: Some(&failing.last.reply),
+        last_attempt: (failing.attempts > 0).then_some(failing.last.at.0),
+        will_retry_until: None,
+    })
+}
+
+/// RFC 3464 §2.3.4: class 5 for what will never be; at expiry 4.4.7, "delivery time expired" (RFC 3463 §3.5).
+fn status(failing: &Failing) -> EnhancedCode {
+    match failing.last.reply.enhanced {
+        _ if failing.expired => EnhancedCode::new(4, 4, 7),
+        Some(code) if code.class == 5 => code,
+        // A peer may say 4.x.y where we know that it is for good.
+        Some(code) if code.class == 4 => EnhancedCode { class: 5, ..code },
+        _ => EnhancedCode::new(5, 0, 0),
+    }
+}
+
+/// The host's name, where a server said it: `mx1.example.net [192.0.2.1]:25`.
+fn remote(by: &str) -> Option<&str> {
+    by.split_once(" [").map(|(host, _)| host).filter(|host| !host.is_empty())
+}

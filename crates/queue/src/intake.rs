@@ -1,4 +1,6 @@
 //! The one way in: trace fields, missing fields, the spool, and only then the word that it is kept.
+//!
+//! Here are the values; the way itself is [`Queue::submit`](crate::Queue::submit).
 
 use smtp::{Reply, ReversePath};
 
@@ -24,6 +26,8 @@ pub enum Refusal {
     Spool(String),
     #[error("the disk has too little room left")]
     NoSpace,
+    #[error("the letter's envelope is too large")]
+    TooLarge,
     #[error("the server is stopping")]
     Stopping,
 }
@@ -34,6 +38,7 @@ impl Refusal {
         match self {
             Self::Spool(_) => Reply::new(451, (4, 3, 0), "the letter could not be stored; try again later"),
             Self::NoSpace => Reply::new(452, (4, 3, 1), "not enough disk space; try again later"),
+            Self::TooLarge => Reply::new(552, (5, 3, 4), "too many recipients or parameters; split the letter and try again"),
             Self::Stopping => Reply::new(421, (4, 3, 2), "the server is stopping; try again later"),
         }
     }

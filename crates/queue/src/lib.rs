@@ -28,7 +28,13 @@ pub mod spool;
 pub mod units;
 
 pub use intake::{NewLetter, Refusal};
-pub use letter::{Letter, LetterParams, Origin, QueueId, Recipient, RecipientState, Timestamp};
-pub use queue::{Attempt, Outcome, Queue, QueueConfig, RecipientOutcome, Site, Sites, Verdict, Worker};
-pub use record::Recorder;
-pub use spool::{Body, Draft, Spool, SpoolConfig, SpoolError};
+pub use letter::{
+    LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp,
+};
+pub use queue::{
+    Attempt, Details, Filter, Last, OpenError, Outcome, Queue, QueueConfig, RecipientDetails, RecipientOutcome, Selection,
+    Site, Sites, Standing, Summary, Verdict, Worker,
+};
+pub use record::{Event, Recorder};
+pub use retry::RetryPolicy;
+pub use spool::{Body, Draft};

@@ -1,7 +1,22 @@
-//! The queue as the other rooms see it.
+//! The queue as the other rooms see it: the spool and the scheduler held together.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `config` | [`QueueConfig`] |
+//! | `inner` | the state that all share, and its lock |
+//! | `submit` | a letter comes in: trace, spool, calendar |
+//! | `worker` | a letter goes out: [`Worker`] |
+//! | `settle` | what becomes of an attempt: states, records |
+//! | `report` | what the sender is told, before anything is forgotten |
+//! | `calendar` | the thread that fetches letters whose time has come |
+//! | `operate` | list, show, retry, drop |
+//!
+//! # Invariants
+//! - The lock is held for a few map operations, never over a disk access or a question to the router for many recipients.
+//! - What is in memory about a letter under way is at least as new as what the spool has: see `inner::Warm`.
+//! - Failed recipients are taken from the spool's state only after their report is durable.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +24,24 @@ use smtp::{Mailbox, Reply};
 
 use crate::intake::{NewLetter, Refusal};
 use crate::letter::{Letter, QueueId};
-use crate::spool::{Body, Draft};
+use crate::record::Recorder;
+use crate::spool::{Body, Disk, Draft, Problem, RealDisk, SpoolError};
+
+mod calendar;
+mod config;
+mod inner;
+mod operate;
+mod report;
+mod settle;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use config::QueueConfig;
+use inner::Inner;
+pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary};
+pub use worker::Worker;
 
 /// Where letters meet the same limits: a key that the router gives. Letters of one site share connections.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,20 +58,6 @@ pub trait Sites: Send + Sync + fmt::Debug {
     fn site_of(&self, recipient: &Mailbox) -> Site;
     /// Workers (connections) that may be open for this site at once.
     fn limit(&self, site: &Site) -> usize;
-}
-
-#[derive(Clone, Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct QueueConfig {
-    /// Filled in by the program: the data folder.
-    #[serde(skip)]
-    pub data_dir: PathBuf,
-}
-
-impl Default for QueueConfig {
-    fn default() -> Self {
-        Self { data_dir: PathBuf::new() }
-    }
 }
 
 /// One try at one site for some recipients of one letter. Dropped without [`Worker::finish`], its recipients are
@@ -75,56 +93,124 @@ pub enum Verdict {
     Failed,
 }
 
-/// Shared by all rooms; cheap to clone.
+/// Shared by all rooms; cheap to clone. When the last clone is dropped, nothing is handed out any more.
 #[derive(Clone)]
-pub struct Queue {}
+pub struct Queue {
+    inner: Arc<Inner>,
+    _life: Arc<Life>,
+}
+
+/// Stops the calendar's thread, which holds the queue's inside.
+struct Life(Arc<Inner>);
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").field("letters", &self.count()).finish_non_exhaustive()
+    }
+}
+
+/// Why the queue cannot be opened. Each is for the operator: nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("the records cannot be written to {dir}: {error}")]
+    Records { dir: String, error: std::io::Error },
+    #[error("the queue must be opened within a Tokio runtime")]
+    NoRuntime,
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
 
 impl Queue {
-    /// A place for the text of a letter that is being received.
-    pub fn draft(&self) -> Draft {
-        unimplemented!()
+    /// Opens the queue in `<data_dir>/spool` and `<data_dir>/records`, and puts what is found there on the calendar. To be
+    /// called within a Tokio runtime; blocks while the spool is read.
+    ///
+    /// # Errors
+    /// The folder is in use or cannot be read or written.
+    pub fn open(config: QueueConfig, sites: Arc<dyn Sites>) -> Result<Self, OpenError> {
+        let dir = config.data_dir.join("records");
+        let recorder = Recorder::open(&dir, config.records_max)
+            .map_err(|error| OpenError::Records { dir: dir.display().to_string(), error })?;
+        Self::open_on(config, sites, Arc::new(RealDisk::default()), recorder)
     }
 
-    /// Takes a letter. When this returns `Ok`, it is on disk and will be delivered or reported.
-    pub async fn submit(&self, _letter: NewLetter, _draft: Draft) -> Result<QueueId, Refusal> {
-        unimplemented!()
+    /// The same on any disk, with any recorder.
+    ///
+    /// # Errors
+    /// The folder is in use or cannot be read or written.
+    pub fn open_on(
+        config: QueueConfig,
+        sites: Arc<dyn Sites>,
+        disk: Arc<dyn Disk>,
+        recorder: Recorder,
+    ) -> Result<Self, OpenError> {
+        let inner = Inner::open(config, sites, disk, recorder)?;
+        Ok(Self { _life: Arc::new(Life(Arc::clone(&inner))), inner })
+    }
+
+    /// A place for the text of a letter that is being received.
+    pub fn draft(&self) -> Draft {
+        self.inner.spool.draft()
+    }
+
+    /// Takes a letter. When this returns `Ok`, it is on disk and will be delivered or reported. When the future is dropped
+    /// before, the letter may have been taken all the same.
+    ///
+    /// # Errors
+    /// Nothing was kept; the client is told so and tries again.
+    pub async fn submit(&self, letter: NewLetter, draft: Draft) -> Result<QueueId, Refusal> {
+        self.inner.submit(letter, draft).await
     }
 
     /// Whether a letter of this size could be taken now: disk, spool health. Asked at MAIL.
-    pub fn room_for(&self, _size: u64) -> Result<(), Refusal> {
-        unimplemented!()
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn room_for(&self, size: u64) -> Result<(), Refusal> {
+        self.inner.room_for(size)
     }
 
     /// Waits until a site needs one more worker. `None` when the queue is closed.
     pub async fn next_worker(&self) -> Option<Worker> {
-        unimplemented!()
+        self.inner.next_worker().await
     }
 
     /// Waits until the spool has failed for good; gives the reason. The program must then stop (a failed sync is never
     /// tried again).
     pub async fn failed(&self) -> String {
-        unimplemented!()
-    }
-}
-
-/// The right to one connection to a site. Gives it back when dropped.
-pub struct Worker {
-    pub site: Site,
-}
-
-impl Worker {
-    /// The next letter for this site, if there is one now.
-    pub fn take(&mut self) -> Option<Attempt> {
-        unimplemented!()
+        self.inner.spool.failed().await.to_string()
     }
 
-    /// The same, waiting up to `idle`, for a connection that is kept open.
-    pub async fn take_within(&mut self, _idle: Duration) -> Option<Attempt> {
-        unimplemented!()
+    /// Writes the records of this queue and of those who hand it letters.
+    pub fn recorder(&self) -> &Recorder {
+        &self.inner.recorder
     }
 
-    /// Recipients that are done are done; the deferred go back on the calendar; the failed are reported to the sender.
-    pub fn finish(&mut self, _attempt: Attempt, _outcome: Outcome) {
-        unimplemented!()
+    /// What the start found damaged. It was logged and recorded; the damaged parts lie in `spool/quarantine`.
+    pub fn problems(&self) -> &[Problem] {
+        &self.inner.problems
+    }
+
+    /// Letters that are not done.
+    pub fn count(&self) -> usize {
+        self.inner.lock().scheduler.len()
+    }
+
+    /// Takes a new configuration: for the next attempts and letters. The data folder and the limit of workers stay.
+    pub fn reconfigure(&self, config: QueueConfig) {
+        self.inner.reconfigure(config);
+    }
+
+    /// Hands out no more work and takes no more letters; waits up to `grace` for attempts under way and reports, then
+    /// closes the spool. What is not finished by then is tried again at the next start.
+    pub async fn close(&self, grace: Duration) {
+        self.inner.close(grace).await;
     }
 }

@@ -46,8 +46,8 @@ pub enum Calendar {
     /// Its time has come: read it, ask the router, answer with [`Scheduler::handle_loaded`]. With `all`, an operator
     /// asked for it: recipients that are not due yet are taken as well.
     Load { id: QueueId, all: bool },
-    /// Report all pending recipients but those in `running`, then answer with [`Scheduler::handle_expired`],
-    /// [`Scheduler::handle_removed`] or, where that was not possible, [`Scheduler::handle_expiry_put_off`].
+    /// Report all pending recipients but those in `running`, then answer with [`Scheduler::handle_removed`], or with
+    /// [`Scheduler::handle_expired`] where some are left.
     Expire { id: QueueId, running: RecipientSet },
     /// Nothing before this time; `None`: nothing until something happens.
     Wait(Option<Timestamp>),
@@ -218,17 +218,18 @@ impl Scheduler {
         }
     }
 
-    /// What could be reported is reported. What is left is being tried, and the driver ends it when it is settled.
-    pub fn handle_expired(&mut self, id: QueueId) {
+    /// What could be reported is reported; what is left is being tried, or the report could not be stored. The driver looks
+    /// at it again when that is settled, at the latest at `again`.
+    pub fn handle_expired(&mut self, id: QueueId, again: Timestamp) {
         if self.letters.contains_key(&id) {
-            self.plan(id, Plan { expires: NEVER, next: NEVER, stage: Stage::Quiet });
+            self.plan(id, Plan { expires: again, next: NEVER, stage: Stage::Quiet });
         }
     }
 
-    /// The report could not be stored: say it again at `at`.
-    pub fn handle_expiry_put_off(&mut self, id: QueueId, at: Timestamp) {
-        if self.letters.contains_key(&id) {
-            self.plan(id, Plan { expires: at, next: NEVER, stage: Stage::Quiet });
+    /// The letter could not be read: neither tried nor expired before `again`.
+    pub fn handle_unreadable(&mut self, id: QueueId, again: Timestamp) {
+        if let Some(plan) = self.letters.get(&id).copied() {
+            self.plan(id, Plan { expires: plan.expires.max(again), next: again, stage: Stage::Quiet });
         }
     }
 

@@ -157,8 +157,8 @@ fn a_letter_expires_although_its_site_gets_no_worker() {
     let expire = Calendar::Expire { id: QueueId(2), running: RecipientSet::default() };
     assert_eq!(scheduler.poll_calendar(Timestamp(DAY + 1)), expire);
     scheduler.handle_removed(QueueId(2));
-    scheduler.handle_expired(QueueId(1));
-    assert_eq!(scheduler.poll_calendar(Timestamp(9 * DAY)), Calendar::Wait(None));
+    scheduler.handle_expired(QueueId(1), Timestamp(10 * DAY));
+    assert_eq!(scheduler.poll_calendar(Timestamp(9 * DAY)), Calendar::Wait(Some(Timestamp(10 * DAY))));
     assert_eq!(scheduler.take(WorkerId(1)), None, "an expired job is not handed out");
 }
 
@@ -168,7 +168,7 @@ fn a_report_that_could_not_be_stored_is_tried_again() {
     scheduler.handle_waiting(QueueId(1), Timestamp(DAY), Timestamp(2 * DAY));
     assert!(matches!(scheduler.poll_calendar(Timestamp(DAY)), Calendar::Expire { .. }));
     assert_eq!(scheduler.poll_calendar(Timestamp(DAY)), Calendar::Wait(None));
-    scheduler.handle_expiry_put_off(QueueId(1), Timestamp(DAY + HOUR));
+    scheduler.handle_expired(QueueId(1), Timestamp(DAY + HOUR));
     assert_eq!(scheduler.poll_calendar(Timestamp(DAY)), Calendar::Wait(Some(Timestamp(DAY + HOUR))));
     assert!(matches!(scheduler.poll_calendar(Timestamp(DAY + HOUR)), Calendar::Expire { .. }));
 }
@@ -303,7 +303,7 @@ impl World {
                     self.expired.insert(id, self.now);
                     self.scheduler.handle_removed(id);
                 }
-                Calendar::Expire { id, .. } => self.scheduler.handle_expired(id),
+                Calendar::Expire { id, .. } => self.scheduler.handle_expired(id, Timestamp(self.now + HOUR)),
                 Calendar::Wait(next) => return next.map(|at| at.0),
             }
             self.dispatch();

@@ -102,6 +102,18 @@ impl Scheduler {
         self.set_state(worker, WorkerState::Free);
     }
 
+    /// The worker did not begin this job after all: the next one gets it first.
+    pub fn give_back(&mut self, worker: WorkerId, job: Job) {
+        self.set_state(worker, WorkerState::Free);
+        let Some(site) = self.workers.get(&worker).map(|worker| worker.site.clone()) else { return };
+        // Dropped or expired meanwhile: nobody wants it back.
+        let Some(out) = self.out.get_mut(&job.id) else { return };
+        out.running.subtract(&job.recipients);
+        out.ready.add(&job.recipients);
+        self.sites.entry(site.clone()).or_default().ready.push_front(job);
+        self.feed(&site);
+    }
+
     /// The connection is gone; its place is free.
     pub fn handle_closed(&mut self, worker: WorkerId) {
         self.set_state(worker, WorkerState::Free);

@@ -1,0 +1,184 @@
+//! The thread that fetches letters whose time has come. It may block on the disk; nobody waits for it.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::inner::{Inner, LoadError, Loaded, State};
+use super::report::{Cause, EXPIRED_AGAIN};
+use super::submit::attempts;
+use crate::bounce::{Failing, never_tried, wants_report};
+use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
+use crate::record::Event;
+use crate::schedule::{Calendar, RecipientSet};
+
+/// The longest sleep: when the clock is set, times are looked at anew after so long.
+const NAP: Duration = Duration::from_secs(60);
+/// When a letter that could not be read is looked at again.
+const UNREADABLE_AGAIN: Duration = Duration::from_secs(600);
+
+impl Inner {
+    pub fn start_calendar(self: &Arc<Self>) -> std::io::Result<()> {
+        let inner = Arc::clone(self);
+        std::thread::Builder::new().name("calendar".into()).spawn(move || inner.keep_calendar()).map(drop)
+    }
+
+    fn keep_calendar(self: Arc<Self>) {
+        let mut state = self.lock();
+        while !state.closed {
+            let now = Timestamp::now();
+            match state.scheduler.poll_calendar(now) {
+                Calendar::Load { id, all } => {
+                    drop(state);
+                    self.bring(id, all);
+                    state = self.lock();
+                }
+                Calendar::Expire { id, running } => {
+                    drop(state);
+                    self.expire(id, &running);
+                    state = self.lock();
+                }
+                Calendar::Wait(until) => {
+                    state.calendar_waits = until.unwrap_or(Timestamp(u64::MAX)).min(now.after(NAP));
+                    let nap = state.calendar_waits.since(now);
+                    state = self.bell.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
+                    // Awake: nobody needs to ring.
+                    state.calendar_waits = Timestamp(0);
+                }
+            }
+        }
+    }
+
+    /// Reads a letter that is due, asks the router, and makes its recipients ready.
+    fn bring(&self, id: QueueId, all: bool) {
+        let loaded = match self.at_hand_or_load(id) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.leave_unreadable(id, &error),
+        };
+        let room = self.lock().has_room_for(loaded.letter.size);
+        let body = if room { self.spool.body(id).and_then(|body| body.warm().ok()) } else { None };
+        let now = Timestamp::now();
+        let (due, next) = {
+            let mut state = self.lock();
+            state.due(id, &loaded.states, now, all)
+        };
+        let letter = Arc::clone(&loaded.letter);
+        let jobs = self.jobs(&letter, due.iter());
+        let mut state = self.lock();
+        if !due.is_empty() {
+            state.keep(id, loaded, body, false);
+        }
+        state.scheduler.handle_loaded(id, jobs, next);
+        self.write_back_if_done(&mut state, id);
+        self.pump(&mut state);
+    }
+
+    /// A letter whose time has run out: those of its recipients that are not being tried are given back.
+    fn expire(self: &Arc<Self>, id: QueueId, running: &RecipientSet) {
+        let loaded = match self.at_hand_or_load(id) {
+            Ok(loaded) => loaded,
+            Err(error) => return self.leave_unreadable(id, &error),
+        };
+        let now = Timestamp::now();
+        let letter = Arc::clone(&loaded.letter);
+        let (told, silent) = {
+            let mut state = self.lock();
+            if !state.scheduler.contains(id) {
+                return;
+            }
+            state.keep(id, loaded, None, true);
+            let (told, silent) = state.expired(&letter, running, now);
+            if told.is_empty() {
+                state.scheduler.handle_expired(id, now.after(EXPIRED_AGAIN));
+            } else {
+                state.reports += 1;
+            }
+            if !silent.is_empty() || told.is_empty() {
+                self.write_back(&mut state, id);
+            }
+            self.pump(&mut state);
+            (told, silent)
+        };
+        told.iter().chain(&silent).for_each(|failing| self.record_expired(&letter, failing, now));
+        if !told.is_empty() {
+            self.runtime.spawn(Arc::clone(self).report(letter, told, Cause::Expiry));
+        }
+    }
+
+    /// What is in memory is newer than what is on disk.
+    pub fn at_hand_or_load(&self, id: QueueId) -> Result<Loaded, LoadError> {
+        let at_hand = self.lock().warm.get(&id).map(|warm| Loaded {
+            letter: Arc::clone(&warm.letter),
+            states: warm.states.clone(),
+        });
+        at_hand.map_or_else(|| self.load(id), Ok)
+    }
+
+    fn leave_unreadable(&self, id: QueueId, error: &LoadError) {
+        self.tell_unreadable(id, error);
+        let mut state = self.lock();
+        match error {
+            LoadError::Gone => state.scheduler.handle_removed(id),
+            _ => state.scheduler.handle_unreadable(id, Timestamp::now().after(UNREADABLE_AGAIN)),
+        }
+        self.pump(&mut state);
+    }
+
+    /// A letter all of whose recipients are done is still here when the power went before its removal was durable.
+    fn write_back_if_done(&self, state: &mut State, id: QueueId) {
+        let done = state.warm.get(&id).is_some_and(|warm| !warm.states.iter().any(|p| p.state.is_pending()));
+        if done {
+            self.write_back(state, id);
+        } else {
+            state.cool(id);
+        }
+    }
+
+    fn record_expired(&self, letter: &Letter, failing: &Failing, now: Timestamp) {
+        let Some(recipient) = letter.recipients.get(failing.index) else { return };
+        let line = self.recorder.record_at(now, Event::Expired).id(letter.id).from(&letter.from).to(&recipient.address);
+        let line = line.size(letter.size).attempt(failing.attempts).reply(&failing.last.reply).by(&failing.last.by);
+        line.age(now.since(letter.arrived)).write();
+    }
+}
+
+impl State {
+    /// The pending recipients that are due and in no job, and when the next of the others is due.
+    fn due(&mut self, id: QueueId, read: &[Progress], now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
+        let (ready, running) = self.scheduler.out_of(id);
+        let states = self.warm.get(&id).map_or(read, |warm| &warm.states);
+        let mut due = RecipientSet::default();
+        let mut next = None;
+        for (index, progress) in states.iter().enumerate() {
+            if !progress.state.is_pending() || ready.contains(index) || running.contains(index) {
+                continue;
+            }
+            if all || progress.due <= now {
+                due.insert(index);
+            } else {
+                next = Some(next.map_or(progress.due, |next: Timestamp| next.min(progress.due)));
+            }
+        }
+        (due, next)
+    }
+
+    /// The pending recipients that are not being tried, parted by whether their sender is told. Those who are not told
+    /// are done at once.
+    fn expired(&mut self, letter: &Letter, running: &RecipientSet, now: Timestamp) -> (Vec<Failing>, Vec<Failing>) {
+        let Some(warm) = self.warm.get_mut(&letter.id) else { return Default::default() };
+        let (mut told, mut silent) = (Vec::new(), Vec::new());
+        for (index, progress) in warm.states.iter_mut().enumerate() {
+            if !progress.state.is_pending() || running.contains(index) {
+                continue;
+            }
+            let last = progress.state.last().cloned().unwrap_or_else(|| never_tried(now));
+            let failing = Failing { index, attempts: attempts(&progress.state), last, expired: true };
+            if wants_report(letter, index) {
+                told.push(failing);
+            } else {
+                *progress = Progress { state: RecipientState::Failed(failing.last.clone()), due: Timestamp(0) };
+                silent.push(failing);
+            }
+        }
+        (told, silent)
+    }
+}

@@ -1,0 +1,287 @@
+//! The state that all share, and its lock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use super::{OpenError, QueueConfig, Site, Sites};
+use crate::intake::Refusal;
+use crate::letter::codec::{self, DecodeError};
+use crate::letter::{Letter, Progress, QueueId, Timestamp};
+use crate::record::{Event, Recorder};
+use crate::schedule::{Dispatch, Job, Scheduler, WorkerId};
+use crate::spool::{Body, Disk, Problem, RecoveredLetter, Spool, SpoolConfig, SpoolError};
+
+/// Letters whose envelope is kept in memory; past that it is read from the spool when an attempt begins.
+const WARM_MOST: usize = 10_000;
+
+pub(super) struct Inner {
+    pub spool: Spool,
+    pub sites: Arc<dyn Sites>,
+    pub recorder: Recorder,
+    pub problems: Vec<Problem>,
+    pub runtime: Handle,
+    state: Mutex<State>,
+    /// Rings when the calendar's thread has to look earlier than it thought.
+    pub bell: Condvar,
+    /// A worker is asked for.
+    pub opened: Notify,
+    /// An attempt ended or a report is stored, while the queue is closing.
+    pub calmed: Notify,
+}
+
+pub(super) struct State {
+    pub scheduler: Scheduler,
+    pub config: Arc<QueueConfig>,
+    pub warm: HashMap<QueueId, Warm>,
+    pub hot: u64,
+    pub openings: VecDeque<(WorkerId, Site)>,
+    pub idle: HashMap<WorkerId, oneshot::Sender<Handed>>,
+    /// Reports that are being written.
+    pub reports: usize,
+    pub closed: bool,
+    /// What the calendar's thread waits for.
+    pub calendar_waits: Timestamp,
+}
+
+/// A letter under way, or about to be. While an attempt runs, or the letter is read or reported, it stays here, and
+/// `states` is what counts: the spool is written from it, and nobody reads the spool instead.
+pub(super) struct Warm {
+    pub letter: Arc<Letter>,
+    pub states: Vec<Progress>,
+    /// The text, while the budget lasts.
+    pub body: Option<Body>,
+}
+
+pub(super) enum Handed {
+    Job(Job),
+    Retired,
+}
+
+/// A letter as read from the spool.
+pub(super) struct Loaded {
+    pub letter: Arc<Letter>,
+    pub states: Vec<Progress>,
+}
+
+/// Why a letter that is in the queue cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoadError {
+    #[error("it is not in the spool")]
+    Gone,
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("its envelope is damaged: {0}")]
+    Damaged(#[from] DecodeError),
+}
+
+impl Inner {
+    pub fn open(
+        config: QueueConfig,
+        sites: Arc<dyn Sites>,
+        disk: Arc<dyn Disk>,
+        recorder: Recorder,
+    ) -> Result<Arc<Self>, OpenError> {
+        let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+        let (spool, recovered) = Spool::open(SpoolConfig::new(config.data_dir.join("spool")), disk)?;
+        let state = State {
+            scheduler: Scheduler::new(Arc::clone(&sites), config.workers),
+            config: Arc::new(config),
+            warm: HashMap::new(),
+            hot: 0,
+            openings: VecDeque::new(),
+            idle: HashMap::new(),
+            reports: 0,
+            closed: false,
+            calendar_waits: Timestamp(0),
+        };
+        let inner = Arc::new(Self {
+            spool,
+            sites,
+            recorder,
+            problems: recovered.problems,
+            runtime,
+            state: Mutex::new(state),
+            bell: Condvar::new(),
+            opened: Notify::new(),
+            calmed: Notify::new(),
+        });
+        inner.tell_problems();
+        recovered.letters.iter().for_each(|letter| inner.recover(letter));
+        inner.start_calendar().map_err(OpenError::Thread)?;
+        Ok(inner)
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic under the lock would be our bug; the spool stays right, so the other letters go on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn config(&self) -> Arc<QueueConfig> {
+        Arc::clone(&self.lock().config)
+    }
+
+    pub fn reconfigure(&self, config: QueueConfig) {
+        let mut state = self.lock();
+        let data_dir = state.config.data_dir.clone();
+        state.config = Arc::new(QueueConfig { data_dir, ..config });
+    }
+
+    fn tell_problems(&self) {
+        for Problem { file, offset, what } in &self.problems {
+            tracing::error!(file, offset, what, "the spool is damaged; the damaged part was set aside");
+            let text = format!("{file} at {offset}: {what}");
+            self.recorder.record(Event::Problem).text("text", &text).write();
+        }
+    }
+
+    fn recover(&self, recovered: &RecoveredLetter) {
+        let id = recovered.id;
+        let read = codec::decode(id, &recovered.meta, recovered.state.as_deref().unwrap_or_default());
+        let (letter, states) = match read {
+            Ok(read) => read,
+            Err(error) => return self.tell_unreadable(id, &LoadError::Damaged(error)),
+        };
+        let pending = states.iter().filter(|progress| progress.state.is_pending());
+        let Some(due) = pending.map(|progress| progress.due).min() else {
+            // The power went between the last recipient's state and the removal.
+            return self.spool.remove(id);
+        };
+        let mut state = self.lock();
+        let expires = state.config.retry.expiry(&letter);
+        state.scheduler.handle_waiting(id, expires, due);
+    }
+
+    /// A letter that cannot be read is left where it is.
+    pub fn tell_unreadable(&self, id: QueueId, error: &LoadError) {
+        tracing::error!(%id, %error, "a letter cannot be read");
+        self.recorder.record(Event::Problem).id(id).text("text", &error.to_string()).write();
+    }
+
+    /// Envelope and states from the spool. Blocks.
+    pub fn load(&self, id: QueueId) -> Result<Loaded, LoadError> {
+        let stored = self.spool.letter(id)?.ok_or(LoadError::Gone)?;
+        let (letter, states) = codec::decode(id, &stored.meta, stored.state.as_deref().unwrap_or_default())?;
+        Ok(Loaded { letter: Arc::new(letter), states })
+    }
+
+    pub fn room_for(&self, size: u64) -> Result<(), Refusal> {
+        if let Some(reason) = self.spool.failure() {
+            return Err(Refusal::Spool(reason.to_string()));
+        }
+        let min_free = {
+            let state = self.lock();
+            if state.closed {
+                return Err(Refusal::Stopping);
+            }
+            state.config.min_free
+        };
+        let needed = min_free.saturating_add(size.saturating_add(size / 2));
+        match self.spool.free_space() {
+            Some(free) if free < needed => Err(Refusal::NoSpace),
+            _ => Ok(()),
+        }
+    }
+
+    /// Passes on what the scheduler decided. To be called after each change, under the same lock.
+    pub fn pump(&self, state: &mut State) {
+        while let Some(dispatch) = state.scheduler.poll_dispatch() {
+            match dispatch {
+                Dispatch::OpenWorker { worker, site } => {
+                    state.openings.push_back((worker, site));
+                    self.opened.notify_one();
+                }
+                Dispatch::Hand { worker, job } => state.hand(worker, Handed::Job(job)),
+                Dispatch::Retire { worker } => state.hand(worker, Handed::Retired),
+            }
+        }
+        if state.scheduler.next_time().is_some_and(|at| at < state.calendar_waits) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Hands out nothing any more, and lets the calendar's thread end.
+    pub fn stop(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.openings.clear();
+        for (_, idle) in state.idle.drain() {
+            let _ = idle.send(Handed::Retired);
+        }
+        drop(state);
+        self.bell.notify_one();
+        self.opened.notify_waiters();
+    }
+
+    pub async fn close(self: &Arc<Self>, grace: Duration) {
+        self.stop();
+        let calm = async {
+            loop {
+                let calmed = self.calmed.notified();
+                if self.lock().is_calm() {
+                    return;
+                }
+                calmed.await;
+            }
+        };
+        if tokio::time::timeout(grace, calm).await.is_err() {
+            tracing::warn!("attempts under way were cut off; their letters are tried again at the next start");
+        }
+        let inner = Arc::clone(self);
+        let closed = tokio::task::spawn_blocking(move || {
+            inner.spool.close();
+            inner.recorder.flush();
+        });
+        if let Err(error) = closed.await {
+            tracing::error!(%error, "the spool was not closed in order");
+        }
+    }
+}
+
+impl State {
+    fn hand(&mut self, worker: WorkerId, handed: Handed) {
+        // The receiver is there: a worker that stops waiting takes its sender away under this lock.
+        let refused = match self.idle.remove(&worker) {
+            Some(idle) => idle.send(handed).err(),
+            None => Some(handed),
+        };
+        if let Some(Handed::Job(job)) = refused {
+            self.scheduler.give_back(worker, job);
+        }
+    }
+
+    pub fn is_calm(&self) -> bool {
+        self.reports == 0 && self.scheduler.workers().1 == 0
+    }
+
+    /// Keeps a letter at hand. `must`: whatever the budget says, because an attempt or a report needs it.
+    pub fn keep(&mut self, id: QueueId, loaded: Loaded, body: Option<Body>, must: bool) {
+        if self.warm.contains_key(&id) || !(must || self.warm.len() < WARM_MOST) {
+            return;
+        }
+        let body = body.filter(|body| body.in_memory() && self.hot + body.len() <= self.config.hot_memory);
+        self.hot += body.as_ref().map_or(0, Body::len);
+        self.warm.insert(id, Warm { letter: loaded.letter, states: loaded.states, body });
+    }
+
+    /// Whether the text of so many octets would be kept.
+    pub fn has_room_for(&self, octets: u64) -> bool {
+        self.warm.len() < WARM_MOST && self.hot + octets <= self.config.hot_memory
+    }
+
+    pub fn forget(&mut self, id: QueueId) {
+        if let Some(warm) = self.warm.remove(&id) {
+            self.hot -= warm.body.as_ref().map_or(0, Body::len);
+        }
+    }
+
+    /// Forgets a letter that only waits.
+    pub fn cool(&mut self, id: QueueId) {
+        if self.scheduler.is_quiet(id) && self.scheduler.out_of(id).0.is_empty() {
+            self.forget(id);
+        }
+    }
+}

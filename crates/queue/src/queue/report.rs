@@ -1,0 +1,134 @@
+//! The sender is told, before anything is forgotten: first the report is durable, then the letter's state changes. A
+//! crash in between tells the sender twice, never not at all.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::inner::{Inner, State};
+use super::settle::retry_at;
+use crate::bounce::{self, Failing};
+use crate::intake::Refusal;
+use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
+use crate::record::Event;
+use crate::schedule::RecipientSet;
+
+/// When a letter that expired, but is not done with, is looked at again.
+pub(super) const EXPIRED_AGAIN: Duration = Duration::from_secs(600);
+
+/// What led to a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// An attempt: its recipients are still held as running.
+    Attempt,
+    /// The calendar: the letter is held as expiring.
+    Expiry,
+}
+
+impl Inner {
+    /// Reports these recipients, then settles them. [`State::reports`] was counted up by the caller.
+    pub async fn report(self: Arc<Self>, letter: Arc<Letter>, failing: Vec<Failing>, cause: Cause) {
+        let stored = self.store_report(&letter, &failing).await;
+        {
+            let mut state = self.lock();
+            match &stored {
+                Ok(_) => state.conclude(letter.id, &failing, cause),
+                Err(_) => state.put_off(letter.id, &failing, cause),
+            }
+            self.write_back(&mut state, letter.id);
+            state.reports -= 1;
+            self.pump(&mut state);
+        }
+        self.calmed.notify_waiters();
+        match stored {
+            Ok(report) => self.record_report(&letter, report),
+            // When we are stopping, the next start finds the letter as it was.
+            Err(Refusal::Stopping) => {}
+            Err(error) => tracing::error!(id = %letter.id, %error, "a report could not be stored; it is tried again"),
+        }
+    }
+
+    async fn store_report(self: &Arc<Self>, letter: &Arc<Letter>, failing: &[Failing]) -> Result<QueueId, Refusal> {
+        let (inner, for_thread, about) = (Arc::clone(self), Arc::clone(letter), failing.to_vec());
+        // Reading the letter may block on the disk.
+        let written = tokio::task::spawn_blocking(move || {
+            let beginning = inner.beginning(for_thread.id).unwrap_or_else(|error| {
+                tracing::warn!(id = %for_thread.id, %error, "a report goes without the letter, which cannot be read");
+                Vec::new()
+            });
+            let host = inner.config().host_name.clone();
+            bounce::write(&for_thread, &about, &beginning, &host, Timestamp::now())
+        });
+        let written = written.await.map_err(|error| Refusal::Spool(error.to_string()))?;
+        let Some(bounce::Written { letter, text }) = written else {
+            return Err(Refusal::Spool("the letter has no sender".to_owned()));
+        };
+        let mut draft = self.spool.draft();
+        draft.write(&text).map_err(|error| Refusal::Spool(error.to_string()))?;
+        self.accept(letter, draft).await
+    }
+
+    fn beginning(&self, id: QueueId) -> io::Result<Vec<u8>> {
+        let warm = self.lock().warm.get(&id).and_then(|warm| warm.body.clone());
+        let body = warm.or_else(|| self.spool.body(id)).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let mut beginning = Vec::new();
+        while beginning.len() < bounce::BEGINNING {
+            let chunk = body.read_at(beginning.len() as u64, bounce::BEGINNING - beginning.len())?;
+            if chunk.is_empty() {
+                break;
+            }
+            beginning.extend_from_slice(&chunk);
+        }
+        Ok(beginning)
+    }
+
+    fn record_report(&self, letter: &Letter, report: QueueId) {
+        let line = self.recorder.record(Event::Report).id(letter.id).report(report);
+        match letter.from.mailbox() {
+            Some(sender) => line.to(sender).write(),
+            None => line.write(),
+        }
+    }
+}
+
+fn set_of(failing: &[Failing]) -> RecipientSet {
+    failing.iter().map(|failing| failing.index).collect()
+}
+
+impl State {
+    /// The report is durable: these recipients are done.
+    fn conclude(&mut self, id: QueueId, failing: &[Failing], cause: Cause) {
+        self.each(id, failing, |failing| Progress {
+            state: RecipientState::Failed(failing.last.clone()),
+            due: Timestamp(0),
+        });
+        match cause {
+            Cause::Attempt => self.scheduler.handle_settled(id, &set_of(failing), None),
+            Cause::Expiry => self.scheduler.handle_expired(id, Timestamp::now().after(EXPIRED_AGAIN)),
+        }
+    }
+
+    /// The report could not be stored: the recipients are tried again, and fail again.
+    fn put_off(&mut self, id: QueueId, failing: &[Failing], cause: Cause) {
+        let now = Timestamp::now();
+        if cause == Cause::Expiry {
+            return self.scheduler.handle_expired(id, now.after(EXPIRED_AGAIN));
+        }
+        let policy = self.config.retry.clone();
+        let due = |failing: &Failing| retry_at(&policy, id, failing.attempts, now);
+        self.each(id, failing, |failing| Progress {
+            state: RecipientState::Pending { attempts: failing.attempts, last: Some(failing.last.clone()) },
+            due: due(failing),
+        });
+        self.scheduler.handle_settled(id, &set_of(failing), failing.iter().map(due).min());
+    }
+
+    fn each(&mut self, id: QueueId, failing: &[Failing], progress: impl Fn(&Failing) -> Progress) {
+        let Some(warm) = self.warm.get_mut(&id) else { return };
+        for failing in failing {
+            if let Some(place) = warm.states.get_mut(failing.index) {
+                *place = progress(failing);
+            }
+        }
+    }
+}

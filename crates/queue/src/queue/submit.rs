@@ -1,0 +1,188 @@
+//! A letter comes in: trace, spool, calendar (RFC 5321 §4.4, RFC 6409 §8).
+
+use std::sync::Arc;
+
+use mail::header::HeaderScanner;
+use super::Site;
+use super::inner::{Inner, Loaded};
+use crate::intake::{NewLetter, Refusal};
+use crate::letter::codec::encode_meta;
+use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
+use crate::record::Event;
+use crate::schedule::RecipientSet;
+use crate::spool::{Body, Draft, SpoolError, Ticket};
+
+impl Inner {
+    pub async fn submit(self: &Arc<Self>, new: NewLetter, draft: Draft) -> Result<QueueId, Refusal> {
+        if self.lock().closed {
+            return Err(Refusal::Stopping);
+        }
+        self.accept(new, draft).await
+    }
+
+    /// The same, also for our own reports while the queue is closing.
+    pub async fn accept(self: &Arc<Self>, new: NewLetter, draft: Draft) -> Result<QueueId, Refusal> {
+        let id = self.spool.next_id();
+        let now = Timestamp::now();
+        let prefix = prefix(&new, id, now, &draft)?;
+        let size = prefix.len() as u64 + draft.len();
+        let NewLetter { from, params, recipients, origin, .. } = new;
+        let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin });
+        let ticket = self.spool.append(id, encode_meta(&letter), prefix, draft);
+        // The client may go away while the disk works: the letter is then kept, and must be delivered all the same.
+        let mut storing = Storing { inner: self, letter, ticket: Some(ticket) };
+        let body = match &mut storing.ticket {
+            Some(ticket) => ticket.await,
+            None => Err(SpoolError::Closed),
+        };
+        storing.ticket = None;
+        self.enqueue(&storing.letter, body?);
+        Ok(id)
+    }
+
+    /// The letter is durable: it goes on the calendar.
+    fn enqueue(&self, letter: &Arc<Letter>, body: Body) {
+        let (id, now) = (letter.id, letter.arrived);
+        self.record_received(letter);
+        let jobs = self.jobs(letter, 0..letter.recipients.len());
+        let states = letter.recipients.iter().map(|recipient| Progress { state: recipient.state.clone(), due: now });
+        let loaded = Loaded { letter: Arc::clone(letter), states: states.collect() };
+        let mut state = self.lock();
+        let expires = state.config.retry.expiry(letter);
+        let first = state.config.retry.interval(id, 0);
+        if first.is_zero() {
+            state.keep(id, loaded, Some(body), false);
+            state.scheduler.handle_enqueued(id, expires, jobs);
+        } else {
+            state.scheduler.handle_waiting(id, expires, now.after(first));
+        }
+        self.pump(&mut state);
+    }
+
+    /// Recipients by site, as the router sees it now.
+    pub fn jobs(&self, letter: &Letter, indexes: impl Iterator<Item = usize>) -> Vec<(Site, RecipientSet)> {
+        let mut jobs: Vec<(Site, RecipientSet)> = Vec::new();
+        let mut by_site = std::collections::HashMap::new();
+        for index in indexes {
+            let Some(recipient) = letter.recipients.get(index) else { continue };
+            let site = self.sites.site_of(&recipient.address);
+            // Most letters have one recipient: no map for them.
+            let at = match jobs.len() {
+                0 => None,
+                1 => jobs.first().filter(|(first, _)| *first == site).map(|_| 0),
+                _ => by_site.get(&site).copied(),
+            };
+            match at.and_then(|at: usize| jobs.get_mut(at)) {
+                Some((_, recipients)) => recipients.insert(index),
+                None => {
+                    if jobs.len() == 1 {
+                        by_site.extend(jobs.first().map(|(first, _)| (first.clone(), 0)));
+                    }
+                    if !jobs.is_empty() {
+                        by_site.insert(site.clone(), jobs.len());
+                    }
+                    jobs.push((site, [index].into_iter().collect()));
+                }
+            }
+        }
+        jobs
+    }
+
+    fn record_received(&self, letter: &Letter) {
+        let origin = &letter.origin;
+        self.recorder
+            .record_at(letter.arrived, Event::Received)
+            .id(letter.id)
+            .from(&letter.from)
+            .all_to(letter.recipients.iter().map(|recipient| &recipient.address))
+            .size(letter.size)
+            .listener(&origin.listener)
+            .text("protocol", &origin.protocol)
+            .client(origin.client)
+            .user(origin.user.as_deref())
+            .write();
+    }
+}
+
+/// An append whose answer is awaited. Dropped before, it is awaited by a task of its own.
+struct Storing<'a> {
+    inner: &'a Arc<Inner>,
+    letter: Arc<Letter>,
+    ticket: Option<Ticket<Body>>,
+}
+
+impl Drop for Storing<'_> {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let (inner, letter) = (Arc::clone(self.inner), Arc::clone(&self.letter));
+        self.inner.runtime.spawn(async move {
+            match ticket.await {
+                Ok(body) => inner.enqueue(&letter, body),
+                Err(error) => tracing::debug!(id = %letter.id, %error, "a letter nobody waited for was not stored"),
+            }
+        });
+    }
+}
+
+/// What stands before the letter's own text: Received on top, then what was missing.
+fn prefix(new: &NewLetter, id: QueueId, now: Timestamp, draft: &Draft) -> Result<Vec<u8>, Refusal> {
+    let mut prefix = Vec::with_capacity(512);
+    new.received.write(&id.to_string(), now.0, &mut prefix);
+    if new.complete_header {
+        complete(new, now, draft, &mut prefix)?;
+    }
+    Ok(prefix)
+}
+
+/// RFC 6409 §8.1, §8.2: a submission server adds Date and Message-ID where they are missing.
+fn complete(new: &NewLetter, now: Timestamp, draft: &Draft, prefix: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut scanner = HeaderScanner::new();
+    match draft.as_slice() {
+        Some(text) => scanner.feed(text),
+        None => scan(draft, &mut scanner).map_err(|error| Refusal::Spool(error.to_string()))?,
+    }
+    scanner.finish();
+    if scanner.facts().date == 0 {
+        prefix.extend_from_slice(b"Date: ");
+        mail::date::write(now.0, prefix);
+        prefix.extend_from_slice(b"\r\n");
+    }
+    if scanner.facts().message_id == 0 {
+        prefix.extend_from_slice(b"Message-ID: ");
+        prefix.extend_from_slice(mail::message_id::generate(&new.received.by).as_bytes());
+        prefix.extend_from_slice(b"\r\n");
+    }
+    Ok(())
+}
+
+fn scan(draft: &Draft, scanner: &mut HeaderScanner) -> std::io::Result<()> {
+    let mut offset = 0;
+    while !scanner.ended() {
+        let chunk = draft.read_at(offset, 64 << 10)?;
+        if chunk.is_empty() {
+            break;
+        }
+        scanner.feed(&chunk);
+        offset += chunk.len() as u64;
+    }
+    Ok(())
+}
+
+impl From<SpoolError> for Refusal {
+    fn from(error: SpoolError) -> Self {
+        match error {
+            SpoolError::NoSpace => Self::NoSpace,
+            SpoolError::TooLarge => Self::TooLarge,
+            SpoolError::Closed => Self::Stopping,
+            other => Self::Spool(other.to_string()),
+        }
+    }
+}
+
+/// The attempts made so far.
+pub(super) fn attempts(state: &RecipientState) -> u32 {
+    match state {
+        RecipientState::Pending { attempts, .. } => *attempts,
+        _ => 0,
+    }
+}

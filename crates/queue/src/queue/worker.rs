@@ -1,0 +1,215 @@
+//! A letter goes out: the right to one connection to a site, and the attempts made on it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::inner::{Handed, Inner, LoadError, Loaded};
+use super::{Attempt, Outcome, Site};
+use crate::letter::{Letter, QueueId, Timestamp};
+use crate::schedule::{Job, RecipientSet, WorkerId};
+use crate::spool::Body;
+
+/// When a letter that cannot be read now is looked at again: whatever ails the disk, it is not mended in seconds.
+const UNREADABLE_AGAIN: Duration = Duration::from_secs(600);
+
+/// The right to one connection to a site. Gives it back when dropped.
+pub struct Worker {
+    pub site: Site,
+    id: WorkerId,
+    inner: Arc<Inner>,
+    /// What was taken and not finished.
+    running: Option<Running>,
+}
+
+pub(super) struct Running {
+    pub letter: Arc<Letter>,
+    pub recipients: RecipientSet,
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").field("site", &self.site).field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub async fn next_worker(self: &Arc<Self>) -> Option<Worker> {
+        loop {
+            let opened = self.opened.notified();
+            {
+                let mut state = self.lock();
+                if state.closed {
+                    return None;
+                }
+                if let Some((id, site)) = state.openings.pop_front() {
+                    if !state.openings.is_empty() {
+                        // A permit is one, however many were opened.
+                        self.opened.notify_one();
+                    }
+                    return Some(Worker { site, id, inner: Arc::clone(self), running: None });
+                }
+            }
+            opened.await;
+        }
+    }
+
+    /// Brings the letter of a job to hand. Blocks on the disk where it is not in memory.
+    fn prepare(&self, job: &Job) -> Option<Attempt> {
+        let at_hand = self.lock().warm.get(&job.id).map(|warm| (Arc::clone(&warm.letter), warm.body.clone()));
+        let found = match at_hand {
+            Some((letter, Some(body))) => Ok((letter, body)),
+            Some((letter, None)) => self.text(job.id).map(|body| (letter, body)),
+            None => self.fetch(job.id),
+        };
+        match found {
+            Ok((letter, body)) => Some(Attempt { letter, recipients: job.recipients.iter().collect(), body }),
+            Err(error) => {
+                self.tell_unreadable(job.id, &error);
+                let again = Timestamp::now().after(UNREADABLE_AGAIN);
+                let mut state = self.lock();
+                match error {
+                    LoadError::Gone => state.scheduler.handle_removed(job.id),
+                    _ => state.scheduler.handle_settled(job.id, &job.recipients, Some(again)),
+                }
+                state.cool(job.id);
+                None
+            }
+        }
+    }
+
+    fn fetch(&self, id: QueueId) -> Result<(Arc<Letter>, Body), LoadError> {
+        let loaded = self.load(id)?;
+        let body = self.text(id)?;
+        let mut state = self.lock();
+        // Another job of the same letter may have come first: then its letter is as good.
+        state.keep(id, loaded, None, true);
+        let warm = state.warm.get(&id).ok_or(LoadError::Gone)?;
+        Ok((Arc::clone(&warm.letter), body))
+    }
+
+    fn text(&self, id: QueueId) -> Result<Body, LoadError> {
+        let body = self.spool.body(id).ok_or(LoadError::Gone)?;
+        // In memory where it is not large: who carries it need not ask the disk for each piece.
+        Ok(body.warm().unwrap_or(body))
+    }
+}
+
+impl Worker {
+    /// The next letter for this site, if there is one now. Reads the disk where the letter is not in memory.
+    pub fn take(&mut self) -> Option<Attempt> {
+        self.interrupted();
+        loop {
+            let job = {
+                let mut state = self.inner.lock();
+                if state.closed {
+                    return None;
+                }
+                let job = state.scheduler.take(self.id);
+                self.inner.pump(&mut state);
+                job?
+            };
+            if let Some(attempt) = self.begin(job) {
+                return Some(attempt);
+            }
+        }
+    }
+
+    /// The same, waiting up to `idle`, for a connection that is kept open. `None` also where another site needs the place:
+    /// the connection should then be closed. May be dropped while it waits.
+    pub async fn take_within(&mut self, idle: Duration) -> Option<Attempt> {
+        self.interrupted();
+        let deadline = tokio::time::Instant::now() + idle;
+        loop {
+            let mut waiting = self.wait()?;
+            let handed = tokio::time::timeout_at(deadline, &mut waiting.receiver).await;
+            let job = match handed {
+                Ok(Ok(Handed::Job(job))) => job,
+                Ok(Ok(Handed::Retired) | Err(_)) => return None,
+                // One may have been handed over in the very last moment.
+                Err(_) => waiting.stop()?,
+            };
+            drop(waiting);
+            if let Some(attempt) = self.begin(job) {
+                return Some(attempt);
+            }
+        }
+    }
+
+    /// Recipients that are done are done; the deferred go back on the calendar; the failed are reported to the sender.
+    pub fn finish(&mut self, attempt: Attempt, outcome: Outcome) {
+        let recipients: RecipientSet = attempt.recipients.iter().copied().collect();
+        if self.running.as_ref().is_some_and(|running| running.letter.id == attempt.letter.id) {
+            self.running = None;
+        }
+        self.inner.settle(Some((self.id, &self.site)), &attempt, &recipients, outcome);
+    }
+
+    fn begin(&mut self, job: Job) -> Option<Attempt> {
+        let attempt = self.inner.prepare(&job)?;
+        self.running = Some(Running { letter: Arc::clone(&attempt.letter), recipients: job.recipients });
+        Some(attempt)
+    }
+
+    fn wait(&self) -> Option<Waiting<'_>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut state = self.inner.lock();
+        if state.closed {
+            return None;
+        }
+        state.idle.insert(self.id, sender);
+        state.scheduler.handle_idle(self.id);
+        self.inner.pump(&mut state);
+        Some(Waiting { worker: self, receiver })
+    }
+
+    /// An attempt that was taken and never finished.
+    fn interrupted(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.inner.interrupted(self.id, &self.site, running);
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.interrupted();
+        let mut state = self.inner.lock();
+        state.scheduler.handle_closed(self.id);
+        self.inner.pump(&mut state);
+        drop(state);
+        self.inner.calmed.notify_waiters();
+    }
+}
+
+/// A worker that waits. However the waiting ends, nothing that was handed over is lost.
+struct Waiting<'w> {
+    worker: &'w Worker,
+    receiver: oneshot::Receiver<Handed>,
+}
+
+impl Waiting<'_> {
+    /// Waits no more; gives what was handed over meanwhile.
+    fn stop(&mut self) -> Option<Job> {
+        let mut state = self.worker.inner.lock();
+        if state.idle.remove(&self.worker.id).is_some() {
+            state.scheduler.handle_free(self.worker.id);
+        }
+        match self.receiver.try_recv() {
+            Ok(Handed::Job(job)) => Some(job),
+            _ => None,
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(job) = self.stop() {
+            let mut state = self.worker.inner.lock();
+            state.scheduler.give_back(self.worker.id, job);
+            self.worker.inner.pump(&mut state);
+        }
+    }
+}
