@@ -38,7 +38,9 @@ impl Refusal {
         match self {
             Self::Spool(_) => Reply::new(451, (4, 3, 0), "the letter could not be stored; try again later"),
             Self::NoSpace => Reply::new(452, (4, 3, 1), "not enough disk space; try again later"),
-            Self::TooLarge => Reply::new(552, (5, 3, 4), "too many recipients or parameters; split the letter and try again"),
+            Self::TooLarge => {
+                Reply::new(552, (5, 3, 4), "too many recipients or parameters; split the letter and try again")
+            }
             Self::Stopping => Reply::new(421, (4, 3, 2), "the server is stopping; try again later"),
         }
     }

@@ -28,12 +28,10 @@ pub mod spool;
 pub mod units;
 
 pub use intake::{NewLetter, Refusal};
-pub use letter::{
-    LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp,
-};
+pub use letter::{LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp};
 pub use queue::{
-    Attempt, Details, Filter, Last, OpenError, Outcome, Queue, QueueConfig, RecipientDetails, RecipientOutcome, Selection,
-    Site, Sites, Standing, Summary, Verdict, Worker,
+    Attempt, Details, Filter, Last, OpenError, Outcome, Queue, QueueConfig, RecipientDetails, RecipientOutcome,
+    Selection, Site, Sites, Standing, Summary, Verdict, Worker,
 };
 pub use record::{Event, Recorder};
 pub use retry::RetryPolicy;

@@ -17,7 +17,12 @@ fn letter(from: &str, notify: Option<Notify>) -> Letter {
 }
 
 fn failing(reply: Reply, by: &str, expired: bool) -> Failing {
-    Failing { index: 0, attempts: 3, last: LastReply { at: Timestamp(1_700_000_100_000), reply, by: by.into() }, expired }
+    Failing {
+        index: 0,
+        attempts: 3,
+        last: LastReply { at: Timestamp(1_700_000_100_000), reply, by: by.into() },
+        expired,
+    }
 }
 
 const TEXT: &[u8] = b"From: alice@near.example\r\nSubject: tea\r\n\r\nAt five?\r\n";

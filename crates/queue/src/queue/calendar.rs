@@ -106,10 +106,11 @@ impl Inner {
 
     /// What is in memory is newer than what is on disk.
     pub fn at_hand_or_load(&self, id: QueueId) -> Result<Loaded, LoadError> {
-        let at_hand = self.lock().warm.get(&id).map(|warm| Loaded {
-            letter: Arc::clone(&warm.letter),
-            states: warm.states.clone(),
-        });
+        let at_hand = self
+            .lock()
+            .warm
+            .get(&id)
+            .map(|warm| Loaded { letter: Arc::clone(&warm.letter), states: warm.states.clone() });
         at_hand.map_or_else(|| self.load(id), Ok)
     }
 

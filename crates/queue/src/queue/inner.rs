@@ -131,7 +131,7 @@ impl Inner {
     }
 
     fn tell_problems(&self) {
-        for Problem { file, offset, what } in &self.problems {
+        for Problem { file, offset, what, .. } in &self.problems {
             tracing::error!(file, offset, what, "the spool is damaged; the damaged part was set aside");
             let text = format!("{file} at {offset}: {what}");
             self.recorder.record(Event::Problem).text("text", &text).write();

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Queue;
 use super::inner::{Inner, Loaded};
 use super::submit::attempts;
-use super::Queue;
 use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::{self, Event};
 use crate::schedule::RecipientSet;

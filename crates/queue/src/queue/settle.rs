@@ -158,12 +158,18 @@ impl State {
                     settled.next.pop();
                     settled.next.push(Some(due));
                     if let Some(progress) = progress {
-                        *progress = Progress { state: RecipientState::Pending { attempts: tried, last: Some(last) }, due };
+                        *progress =
+                            Progress { state: RecipientState::Pending { attempts: tried, last: Some(last) }, due };
                     }
                 }
                 _ if wants_report(letter, *index) && progress.is_some() => {
                     released.subtract(&[*index].into_iter().collect());
-                    settled.failing.push(Failing { index: *index, attempts: tried, last, expired: said.verdict != Verdict::Failed });
+                    settled.failing.push(Failing {
+                        index: *index,
+                        attempts: tried,
+                        last,
+                        expired: said.verdict != Verdict::Failed,
+                    });
                 }
                 _ => set(progress, RecipientState::Failed(last)),
             }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use mail::header::HeaderScanner;
 use super::Site;
 use super::inner::{Inner, Loaded};
 use crate::intake::{NewLetter, Refusal};
@@ -11,6 +10,7 @@ use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
 use crate::schedule::RecipientSet;
 use crate::spool::{Body, Draft, SpoolError, Ticket};
+use mail::header::HeaderScanner;
 
 impl Inner {
     pub async fn submit(self: &Arc<Self>, new: NewLetter, draft: Draft) -> Result<QueueId, Refusal> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::inner::{Handed, Inner, LoadError, Loaded};
+use super::inner::{Handed, Inner, LoadError};
 use super::{Attempt, Outcome, Site};
 use crate::letter::{Letter, QueueId, Timestamp};
 use crate::schedule::{Job, RecipientSet, WorkerId};
