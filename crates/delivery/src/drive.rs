@@ -84,7 +84,6 @@ pub(crate) struct Connection {
     trust: Trust,
     tls: Tls,
     handshake_time: Duration,
-    handshake_begun: bool,
     outbox: Vec<u8>,
     inbox: Box<[u8]>,
     /// Something was read since the last letter began.
@@ -130,7 +129,6 @@ impl Connection {
             trust: dial.trust,
             tls: dial.tls.clone(),
             handshake_time: dial.times.tls,
-            handshake_begun: false,
             outbox: Vec::new(),
             inbox: vec![0; 4096].into(),
             heard: false,
@@ -140,8 +138,8 @@ impl Connection {
             match connection.step(watch).await {
                 Step::Ready => return Ok(connection),
                 Step::Closed(closed) => {
-                    let refused = matches!(closed, Closed::Refused { stage: Stage::StartTls, .. });
-                    let plain_may_help = tls_mode == TlsMode::Opportunistic && (refused || connection.handshake_begun);
+                    let plain_may_help =
+                        tls_mode == TlsMode::Opportunistic && is_about_tls(&closed, connection.session.tls().is_some());
                     let trouble = Trouble::closed(&connection.peer, &closed, connection.session.tls());
                     return Err(NotOpen { trouble, plain_may_help });
                 }
@@ -370,7 +368,6 @@ impl Connection {
     }
 
     async fn start_tls(&mut self, watch: Watch<'_>) {
-        self.handshake_begun = true;
         match self.handshake().await {
             Ok(info) => {
                 watch(Line::Tls(&info));
@@ -397,14 +394,17 @@ impl Connection {
     }
 }
 
-/// The stage at which a session ended, where it has one.
-pub(crate) fn ended_at(closed: &Closed) -> Option<Stage> {
+/// Whether a session ended by the attempt to encrypt it. A server that dislikes our side of TLS 1.3 may say so only when
+/// we have begun to speak, so the EHLO after it belongs to that too.
+fn is_about_tls(closed: &Closed, encrypted: bool) -> bool {
     match closed {
+        Closed::TlsFailed(_) => true,
+        Closed::Disconnected(Stage::Ehlo) => encrypted,
         Closed::Refused { stage, .. }
         | Closed::Timeout(stage)
         | Closed::Disconnected(stage)
-        | Closed::Protocol { stage, .. } => Some(*stage),
-        _ => None,
+        | Closed::Protocol { stage, .. } => *stage == Stage::StartTls,
+        _ => false,
     }
 }
 
