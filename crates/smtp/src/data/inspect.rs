@@ -6,8 +6,8 @@ const RECEIVED: &[u8] = b"received";
 
 /// Counts a letter's octets, those of its header, and its Received fields, piece by piece.
 ///
-/// The header ends at the first empty line, or at a line that is neither a field nor a continuation: then a letter
-/// has no empty line, and what follows is its body. A `From ` line that mail programs put in front counts as header.
+/// The header ends at the first empty line and nowhere else: a line that is no field, as the `From ` line that old
+/// programs put in front, neither ends it nor is exempt from its limit.
 #[derive(Clone, Debug, Default)]
 pub struct BodyInspector {
     octets: u64,
@@ -62,8 +62,8 @@ impl BodyInspector {
 
     fn step(&mut self, octet: u8) -> Scan {
         match (self.scan, octet) {
-            (Scan::Body, _) | (Scan::LineStart | Scan::Cr | Scan::Name(_), b'\n') => Scan::Body,
-            (Scan::Value, b'\n') => Scan::LineStart,
+            (Scan::Body, _) | (Scan::LineStart | Scan::Cr, b'\n') => Scan::Body,
+            (Scan::Name(_) | Scan::Value, b'\n') => Scan::LineStart,
             (Scan::Value, _) | (Scan::LineStart, b' ' | b'\t') => Scan::Value,
             (Scan::LineStart, b'\r') => Scan::Cr,
             (Scan::Name(matched), b':') => {

@@ -93,7 +93,7 @@ impl Pace {
 
     /// When it is too slow: by the rate behind the grace, and by the cap whatever the rate.
     pub(super) fn deadline(&self, limits: &ServerLimits) -> Instant {
-        let earned = Duration::from_secs(self.octets / limits.data_rate.max(1));
+        let earned = Duration::from_millis(self.octets.saturating_mul(1000) / limits.data_rate.max(1));
         self.started + limits.data_timeout.min(limits.data_grace.saturating_add(earned))
     }
 
