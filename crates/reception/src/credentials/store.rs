@@ -182,7 +182,10 @@ impl AccountStore {
     /// Local trouble.
     pub fn roster(&self) -> Result<Arc<Roster>, StoreError> {
         let mut database = self.lock();
-        let version = self.at(database.connection.query_row("PRAGMA data_version", [], |row| row.get(0)))?;
+        let ask = |connection: &Connection| {
+            connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get::<_, i64>(0))
+        };
+        let version = self.at(ask(&database.connection))?;
         if let Some((read, roster)) = &database.roster
             && *read == version
         {

@@ -76,6 +76,11 @@ impl Throttle {
         (level.height - sunk).max(0.0)
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.levels.len()
+    }
+
     fn make_room(&mut self, limits: &LoginLimits, now: Instant) {
         if self.levels.len() + 3 <= MOST {
             return;

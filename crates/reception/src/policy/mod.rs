@@ -10,6 +10,7 @@ mod sender;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +21,8 @@ use smtp::server::{Answer, AuthQuestion, ServerSession};
 use smtp::{ForwardPath, Mailbox, Reply, ReversePath};
 
 use crate::config::{Listener, Profile};
-use crate::credentials::LoginRefusal;
+use crate::credentials::{LoginRefusal, Roster, Verifier};
+use crate::directory::AccountBook;
 use crate::shared::Shared;
 use recipient::Trust;
 
@@ -126,25 +128,17 @@ impl Policy {
     }
 
     pub(crate) fn rcpt(&mut self, to: &ForwardPath, user: Option<&str>) -> Answer {
-        let roster = match self.shared.verifier.roster() {
-            Ok(roster) => roster,
-            Err(error) => {
-                tracing::error!(%error, "accounts cannot be looked up");
-                return Answer::Reply(ACCOUNTS_TROUBLE);
-            }
+        let targets = match targets(&self.shared, to, self.trust(user)) {
+            Ok(targets) => targets,
+            Err(reply) => return Answer::Reply(reply),
         };
-        match recipient::targets(to, self.trust(user), &self.shared.directory, roster.as_ref()) {
-            Ok(targets) => {
-                let all: usize = self.targets.iter().map(Vec::len).sum();
-                let most = self.shared.limits.alias_expansion.saturating_mul(LETTER_EXPANSION);
-                if targets.len() > 1 && all + targets.len() > most {
-                    return Answer::Reply(Reply::new(452, (4, 5, 3), "too many recipients; send them another letter"));
-                }
-                self.targets.push(targets);
-                Answer::Accept
-            }
-            Err(reply) => Answer::Reply(reply),
+        let all: usize = self.targets.iter().map(Vec::len).sum();
+        let most = self.shared.limits.alias_expansion.saturating_mul(LETTER_EXPANSION);
+        if targets.len() > 1 && all + targets.len() > most {
+            return Answer::Reply(Reply::new(452, (4, 5, 3), "too many recipients; send them another letter"));
         }
+        self.targets.push(targets);
+        Answer::Accept
     }
 
     fn trust(&self, user: Option<&str>) -> Trust {
@@ -200,12 +194,7 @@ impl Policy {
 /// # Errors
 /// The refusal, where `address` is in a domain of ours and nobody.
 pub fn resolve(shared: &Shared, address: &Mailbox) -> Result<Vec<Mailbox>, Reply> {
-    let roster = shared.verifier.roster().map_err(|error| {
-        tracing::error!(%error, "accounts cannot be looked up");
-        ACCOUNTS_TROUBLE
-    })?;
-    let to = ForwardPath::Mailbox(address.clone());
-    recipient::targets(&to, Trust::Known, &shared.directory, roster.as_ref())
+    targets(shared, &ForwardPath::Mailbox(address.clone()), Trust::Known)
 }
 
 /// The same for several, each address once. Those that are nobody stay as they are.
@@ -214,6 +203,39 @@ pub fn expand(shared: &Shared, addresses: &[Mailbox]) -> Vec<Mailbox> {
     let targets =
         addresses.iter().flat_map(|address| resolve(shared, address).unwrap_or_else(|_| vec![address.clone()]));
     targets.filter(|target| seen.insert(target.clone())).collect()
+}
+
+fn targets(shared: &Shared, to: &ForwardPath, trust: Trust) -> Result<Vec<Mailbox>, Reply> {
+    let accounts = Accounts { verifier: &shared.verifier, trouble: Cell::new(false) };
+    let targets = recipient::targets(to, trust, &shared.directory, &accounts);
+    if accounts.trouble.get() { Err(ACCOUNTS_TROUBLE) } else { targets }
+}
+
+/// The accounts, looked up only where an answer depends on them.
+struct Accounts<'a> {
+    verifier: &'a Verifier,
+    trouble: Cell<bool>,
+}
+
+impl Accounts<'_> {
+    fn roster(&self) -> Option<Arc<Roster>> {
+        let roster = self.verifier.roster();
+        if let Err(error) = &roster {
+            tracing::error!(%error, "accounts cannot be looked up");
+            self.trouble.set(true);
+        }
+        roster.ok()
+    }
+}
+
+impl AccountBook for Accounts<'_> {
+    fn mailbox(&self, address: &Mailbox) -> Option<Mailbox> {
+        self.roster()?.mailbox(address)
+    }
+
+    fn first(&self, wanted: &dyn Fn(&Mailbox) -> bool) -> Option<Mailbox> {
+        self.roster()?.first(wanted)
+    }
 }
 
 /// Each address once, the first parameters kept.
