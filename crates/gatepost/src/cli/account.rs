@@ -90,15 +90,10 @@ fn as_json(account: &Account) -> serde_json::Value {
     })
 }
 
-/// A generated password.
-pub fn fresh_password() -> Result<Secret, Fault> {
-    generate_password().map_err(|error| Fault::failed(format!("this machine gives no randomness for a password: {error}")))
-}
-
 /// The password, and whether we made it.
 fn password(from_stdin: bool) -> Result<(Secret, bool), Fault> {
     if !from_stdin {
-        return Ok((fresh_password()?, true));
+        return Ok((generate_password(), true));
     }
     let mut line = String::new();
     std::io::stdin()

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use reception::credentials::AccountStore;
+use reception::credentials::{AccountStore, generate_password};
 use smtp::Secret;
 
 use super::Quickstart;
@@ -155,7 +155,7 @@ fn caught(folder: &Path) -> PathBuf {
 fn account(folder: &Path, loaded: &Loaded) -> Result<Secret, Fault> {
     let refuse = |error: reception::credentials::StoreError| Fault::new(Exit::DataDir, error.to_string());
     let store = AccountStore::open(&server::state_db(folder), &loaded.config.passwords).map_err(refuse)?;
-    let password = super::account::fresh_password()?;
+    let password = generate_password();
     if store.list().map_err(refuse)?.iter().any(|account| account.name == ACCOUNT) {
         store.set_password(ACCOUNT, &password).map_err(refuse)?;
     } else {

@@ -39,6 +39,7 @@ struct Door {
 pub struct Prepared {
     shared: Arc<Shared>,
     setup: Setup,
+    queue: queue::QueueConfig,
 }
 
 impl Rooms {
@@ -46,11 +47,9 @@ impl Rooms {
         let folder = &config.server.data_dir;
         let delivery = Delivery::new(setup(config)?).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         let delivery = Arc::new(delivery);
-        let mut queue_config = config.queue.clone();
-        queue_config.data_dir = folder.clone();
         let sites: Arc<dyn queue::Sites> = delivery.clone();
         let queue =
-            Queue::open(queue_config, sites).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
+            Queue::open(queue_config(config), sites).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
         let accounts = AccountStore::open(&state_db(folder), &config.passwords)
             .map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
         let verifier = Verifier::new(accounts, &config.passwords)
@@ -68,12 +67,13 @@ impl Rooms {
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Fault> {
         let setup = setup(config)?;
         setup.config.check().map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
-        Ok(Prepared { shared: self.door.shared(config)?, setup })
+        Ok(Prepared { shared: self.door.shared(config)?, setup, queue: queue_config(config) })
     }
 
     pub fn replace(&self, prepared: Prepared) -> Result<(), Fault> {
         self.delivery.reload(prepared.setup).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         self.house.store(prepared.shared);
+        self.queue.reconfigure(prepared.queue);
         Ok(())
     }
 }
@@ -94,6 +94,13 @@ impl Door {
             admission: Arc::clone(&self.admission),
         }))
     }
+}
+
+fn queue_config(config: &Config) -> queue::QueueConfig {
+    let mut queue = config.queue.clone();
+    queue.data_dir = config.server.data_dir.clone();
+    queue.host_name = config.server.hostname.0.to_string();
+    queue
 }
 
 fn setup(config: &Config) -> Result<Setup, Fault> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use queue::letter::LastReply;
 use queue::{NewLetter, Origin, Recipient, RecipientState, Timestamp};
-use reception::directory::Resolution;
 use smtp::{Body, MailParams, Mailbox, RcptParams, Reply, ReversePath};
 
 use super::{LOOK, Server, lock};
@@ -57,16 +56,20 @@ async fn take_all(server: &Server) -> bool {
 async fn submit(server: &Server, dropped: Dropped) -> bool {
     let path = dropped.path.clone();
     let hostname = lock(&server.current).config.server.hostname.0.clone();
-    let Some((letter, text)) = letter(dropped, &hostname, server) else {
-        set_aside(server, &path, "its addresses cannot be read");
-        return true;
+    let (letter, text) = match read(dropped, &hostname, server) {
+        Reading::Letter(letter, text) => (letter, text),
+        Reading::Unreadable => {
+            set_aside(server, &path, "its addresses cannot be read");
+            return true;
+        }
+        Reading::NotNow => return false,
     };
     let mut draft = server.rooms.queue.draft();
     if let Err(error) = draft.write(&text) {
         tracing::error!(%error, "a letter of the dropbox cannot be stored; it stays there");
         return false;
     }
-    match server.rooms.queue.submit(letter, draft).await {
+    match server.rooms.queue.submit(*letter, draft).await {
         Ok(id) => {
             // A file that stays would be sent again: this error is loud.
             if let Err(error) = std::fs::remove_file(&path) {
@@ -87,8 +90,7 @@ fn pending(address: Mailbox) -> Recipient {
 }
 
 /// Nobody is there to refuse it to, as on the wire: the sender gets a report.
-fn unknown(address: &Mailbox) -> Recipient {
-    let reply = Reply::new(550, (5, 1, 1), "there is no such mailbox here; check the address");
+fn refused(address: &Mailbox, reply: Reply) -> Recipient {
     let last = LastReply { at: Timestamp::now(), reply, by: "gatepost".to_owned() };
     Recipient { address: address.clone(), params: RcptParams::default(), state: RecipientState::Failed(last) }
 }
@@ -100,25 +102,34 @@ fn set_aside(server: &Server, path: &Path, why: &str) {
     }
 }
 
-fn letter(dropped: Dropped, hostname: &smtp::Domain, server: &Server) -> Option<(NewLetter, Vec<u8>)> {
+/// What a file of the dropbox is.
+enum Reading {
+    Letter(Box<NewLetter>, Vec<u8>),
+    Unreadable,
+    /// The accounts cannot be looked up now.
+    NotNow,
+}
+
+fn addresses(dropped: &Dropped) -> Option<(ReversePath, Vec<Mailbox>)> {
     let from = match dropped.slip.from.as_str() {
         "" => ReversePath::Null,
         text => ReversePath::Mailbox(text.parse().ok()?),
     };
     let named: Vec<Mailbox> = dropped.slip.recipients.iter().map(|text| text.parse().ok()).collect::<Option<_>>()?;
-    if named.is_empty() {
-        return None;
-    }
+    (!named.is_empty()).then_some((from, named))
+}
+
+fn read(dropped: Dropped, hostname: &smtp::Domain, server: &Server) -> Reading {
+    let Some((from, named)) = addresses(&dropped) else { return Reading::Unreadable };
     let shared = server.rooms.house.load();
-    let roster = shared.verifier.roster().ok()?;
-    let recipients: Vec<Recipient> = named
-        .iter()
-        .flat_map(|address| match shared.directory.resolve(address, &*roster) {
-            Resolution::Local(targets) => targets.into_iter().map(pending).collect(),
-            Resolution::NoSuchUser | Resolution::Routed | Resolution::Unresolvable => vec![unknown(address)],
-            Resolution::Relay | Resolution::NotOurs => vec![pending(address.clone())],
-        })
-        .collect();
+    let mut recipients = Vec::new();
+    for address in &named {
+        match reception::resolve(&shared, address) {
+            Ok(targets) => recipients.extend(targets.into_iter().map(pending)),
+            Err(reply) if reply.is_permanent() => recipients.push(refused(address, reply)),
+            Err(_) => return Reading::NotNow,
+        }
+    }
     let smtputf8 = !named.iter().all(Mailbox::is_ascii) || from.mailbox().is_some_and(|m| !m.is_ascii());
     let params = MailParams {
         size: Some(dropped.text.len() as u64),
@@ -142,5 +153,6 @@ fn letter(dropped: Dropped, hostname: &smtp::Domain, server: &Server) -> Option<
         protocol: "local".to_owned(),
         user: Some(user),
     };
-    Some((NewLetter { from, params, recipients, origin, received, complete_header: true }, dropped.text))
+    let letter = NewLetter { from, params, recipients, origin, received, complete_header: true };
+    Reading::Letter(Box::new(letter), dropped.text)
 }
