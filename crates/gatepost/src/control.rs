@@ -30,7 +30,6 @@ pub enum Request {
     },
     /// Letters were left in the dropbox.
     Pickup,
-    Reload,
 }
 
 /// What comes back.

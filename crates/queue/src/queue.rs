@@ -40,7 +40,7 @@ mod worker;
 
 pub use config::QueueConfig;
 use inner::Inner;
-pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary};
+pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary, summary_at_rest};
 pub use worker::Worker;
 
 /// Where letters meet the same limits: a key that the router gives. Letters of one site share connections.

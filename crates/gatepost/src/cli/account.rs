@@ -57,7 +57,8 @@ fn add(name: &str, addresses: &[String], password_stdin: bool, file: &ConfigFile
 
 fn pattern(text: &str) -> Result<AddressPattern, Fault> {
     text.parse().map_err(|error| {
-        Fault::new(Exit::Usage, format!("`{text}` is no address: {error}")).help("write shop@example.org or *@example.org")
+        Fault::new(Exit::Usage, format!("`{text}` is no address: {error}"))
+            .help("write shop@example.org or *@example.org")
     })
 }
 

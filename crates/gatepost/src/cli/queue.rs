@@ -1,2 +1,227 @@
+//! `gatepost queue`: asks the running server; where none runs, reads the spool itself.
+
+use std::path::Path;
+
+use queue::{Details, Last, QueueId, Summary, Timestamp};
+use serde_json::Value;
+
+use super::{ConfigFile, QueueCommand, print_json, spool};
+use crate::config;
+use crate::control::{self, Request, Response};
+use crate::exit::Exit;
 use crate::fault::Fault;
-pub fn run(_c: super::QueueCommand) -> Result<(), Fault> { unimplemented!() }
+use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
+
+pub fn run(command: QueueCommand) -> Result<(), Fault> {
+    match command {
+        QueueCommand::List { json, file } => list(json, &data_dir(&file)?),
+        QueueCommand::Show { id, json, file } => show(&id, json, &data_dir(&file)?),
+        QueueCommand::Retry { ids, all: _, file } => {
+            let wanted = ids.len();
+            change(&data_dir(&file)?, &Request::QueueRetry { ids }, wanted, "tried now")
+        }
+        QueueCommand::Drop { ids, file } => {
+            let wanted = ids.len();
+            change(&data_dir(&file)?, &Request::QueueDrop { ids }, wanted, "dropped")
+        }
+    }
+}
+
+fn data_dir(file: &ConfigFile) -> Result<std::path::PathBuf, Fault> {
+    Ok(config::load(&file.config)?.config.server.data_dir)
+}
+
+/// The server's answer; `None` where none runs.
+fn ask(data_dir: &Path, request: &Request) -> Result<Option<Value>, Fault> {
+    let socket = control::path(data_dir);
+    match control::ask(data_dir, request) {
+        Ok(Some(Response::Ok(value))) => Ok(Some(value)),
+        Ok(Some(Response::Error(error))) => Err(Fault::failed(error)),
+        Ok(None) => Ok(None),
+        Err(error) => Err(Fault::io(Exit::Failed, format_args!("{} cannot be asked", socket.display()), &error)
+            .help("the queue belongs to the user that the server runs as, and to root")),
+    }
+}
+
+fn understood<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fault> {
+    serde_json::from_value(value).map_err(|error| {
+        Fault::failed(format!("the server's answer is not understood: {error}")).help("is it of this version?")
+    })
+}
+
+fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
+    let (letters, running) = match ask(data_dir, &Request::QueueList)? {
+        Some(value) => (understood::<Vec<Summary>>(value)?, true),
+        None => (spool::summaries(data_dir)?, false),
+    };
+    if json {
+        return print_json(&letters);
+    }
+    if !running {
+        anstream::println!("{} no server is running; this is what lies on disk", paint(WARN, "note:"));
+    }
+    if letters.is_empty() {
+        println!("The queue is empty.");
+        return Ok(());
+    }
+    let now = Timestamp::now();
+    for letter in &letters {
+        anstream::println!("{}", paint(HEAD, &letter.id.to_string()));
+        println!("  from  {}", sender(&letter.from));
+        let more = letter.pending.saturating_sub(letter.to.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        println!("  to    {}{more}", letter.to.join(", "));
+        println!(
+            "  {}, {} old, {}, next try {}",
+            output::size(letter.size),
+            output::span(since(now, letter.arrived)),
+            tries(letter.attempts),
+            next(now, letter.next)
+        );
+        if let Some(last) = &letter.last {
+            println!("  {}", words(last));
+        }
+    }
+    println!("{} letters.", letters.len());
+    Ok(())
+}
+
+fn show(id: &str, json: bool, data_dir: &Path) -> Result<(), Fault> {
+    let parsed: QueueId = id.parse().map_err(|error| Fault::new(Exit::Usage, format!("`{id}`: {error}")))?;
+    let found = match ask(data_dir, &Request::QueueShow { id: id.to_owned() })? {
+        Some(value) => understood::<Option<Details>>(value)?,
+        None => None,
+    };
+    let records = match &found {
+        Some(details) => details.records.clone(),
+        None => queue::record::history(&data_dir.join("records"), parsed, 1000)
+            .map_err(|error| Fault::io(Exit::Failed, "the records cannot be read", &error))?,
+    };
+    if found.is_none() && records.is_empty() {
+        return Err(Fault::failed(format!("there is no letter {id}, and no record of one")));
+    }
+    if json {
+        return match &found {
+            Some(details) => print_json(details),
+            None => print_json(&serde_json::json!({ "id": id, "records": records })),
+        };
+    }
+    match &found {
+        Some(details) => print_details(details),
+        None => println!("{id} is not in the queue any more; its records:"),
+    }
+    print_records(&records);
+    Ok(())
+}
+
+fn print_details(details: &Details) {
+    let now = Timestamp::now();
+    let letter = &details.summary;
+    anstream::println!("{}", paint(HEAD, &letter.id.to_string()));
+    println!("from      {}", sender(&letter.from));
+    println!("size      {}", output::size(letter.size));
+    println!(
+        "arrived   {} ago by {} ({})",
+        output::span(since(now, letter.arrived)),
+        details.listener,
+        details.protocol
+    );
+    if let Some(user) = &details.user {
+        println!("user      {user}");
+    }
+    if let Some(client) = &details.client {
+        println!("client    {client}, which called itself {}", details.helo.as_deref().unwrap_or("nothing"));
+    }
+    println!("given up  in {}", output::span(details.expires.0.saturating_sub(now.0)));
+    let mut table = Table::new(&["RECIPIENT", "STATE", "TRIES", "NEXT TRY"]);
+    for recipient in &details.all_recipients {
+        let state = format!("{:?}", recipient.standing).to_lowercase();
+        table.row([recipient.to.clone(), state, recipient.attempts.to_string(), next(now, recipient.next)]);
+    }
+    anstream::print!("\n{}", table.render());
+    for recipient in &details.all_recipients {
+        if let Some(last) = &recipient.last {
+            println!("\n{}: {}", recipient.to, words(last));
+        }
+    }
+}
+
+/// One line for each step, the remote server's words below it.
+fn print_records(records: &[Value]) {
+    if records.is_empty() {
+        return;
+    }
+    println!();
+    for record in records {
+        let text = |key: &str| record.get(key).and_then(Value::as_str).unwrap_or_default();
+        let event = text("event");
+        let style = match event {
+            "delivered" => GOOD,
+            "failed" | "expired" => BAD,
+            _ => HEAD,
+        };
+        let to = match record.get("to") {
+            Some(Value::String(one)) => one.clone(),
+            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+            _ => String::new(),
+        };
+        anstream::println!("{}  {:<10} {to}", text("time"), paint(style, event));
+        let reply = record.get("reply").map(reply_words).unwrap_or_default();
+        if !reply.is_empty() {
+            println!("    {} said: {reply}", text("by"));
+        }
+        if !text("tls").is_empty() {
+            println!("    over {}", text("tls"));
+        }
+    }
+}
+
+fn reply_words(reply: &Value) -> String {
+    let part = |key: &str| match reply.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    [part("code"), part("enhanced"), part("text")].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn change(data_dir: &Path, request: &Request, wanted: usize, done: &str) -> Result<(), Fault> {
+    let Some(value) = ask(data_dir, request)? else {
+        return Err(Fault::failed("no server is running on this data folder").help("gatepost serve"));
+    };
+    let count = value.get("count").and_then(Value::as_u64).unwrap_or(0);
+    println!("{count} letters {done}");
+    if (count as usize) < wanted {
+        return Err(Fault::failed(format!("{} of those named are not in the queue", wanted - count as usize)));
+    }
+    Ok(())
+}
+
+fn sender(from: &str) -> &str {
+    if from.is_empty() { "<> (a report)" } else { from }
+}
+
+fn tries(attempts: u32) -> String {
+    match attempts {
+        0 => "not tried yet".to_owned(),
+        1 => "tried once".to_owned(),
+        n => format!("tried {n} times"),
+    }
+}
+
+fn since(now: Timestamp, then: Timestamp) -> u64 {
+    now.0.saturating_sub(then.0)
+}
+
+fn next(now: Timestamp, next: Option<Timestamp>) -> String {
+    match next {
+        None => "now".to_owned(),
+        Some(at) if at <= now => "now".to_owned(),
+        Some(at) => format!("in {}", output::span(at.0 - now.0)),
+    }
+}
+
+fn words(last: &Last) -> String {
+    let enhanced = last.enhanced.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
+    format!("{} said: {}{enhanced} {}", last.by, last.code, last.text.replace('\n', " "))
+}

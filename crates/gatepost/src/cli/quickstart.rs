@@ -96,7 +96,8 @@ fn prepare(dir: Option<&Path>) -> Result<House, Fault> {
         Some(dir) => std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
         None => std::env::temp_dir().join(format!("gatepost-quickstart-{}", std::process::id())),
     };
-    let made = |error: &std::io::Error| Fault::io(Exit::DataDir, format_args!("{} cannot be made", folder.display()), error);
+    let made =
+        |error: &std::io::Error| Fault::io(Exit::DataDir, format_args!("{} cannot be made", folder.display()), error);
     {
         use std::os::unix::fs::DirBuilderExt;
         // Others may pass through, to the dropbox; nothing in it is theirs to read.
@@ -237,9 +238,10 @@ fn start_mark() -> String {
 async fn arrived(maildir: &Path, mark: &str) -> Result<(), Fault> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let found = std::fs::read_dir(maildir.join("new")).into_iter().flatten().flatten().any(|entry| {
-            std::fs::read(entry.path()).is_ok_and(|text| String::from_utf8_lossy(&text).contains(mark))
-        });
+        let found =
+            std::fs::read_dir(maildir.join("new")).into_iter().flatten().flatten().any(|entry| {
+                std::fs::read(entry.path()).is_ok_and(|text| String::from_utf8_lossy(&text).contains(mark))
+            });
         if found {
             return Ok(());
         }
@@ -259,14 +261,12 @@ fn print_table(rows: &[Row]) {
         } else {
             format!("{}*", row.address.port())
         };
-        let result = if row.ok {
-            format!("{} {} ms", paint(GOOD, "ok"), row.milliseconds)
-        } else {
-            paint(BAD, "failed")
-        };
+        let result =
+            if row.ok { format!("{} {} ms", paint(GOOD, "ok"), row.milliseconds) } else { paint(BAD, "failed") };
         let (protocol, cipher) = row.tls.split_once(' ').unwrap_or((&row.tls, ""));
         let mode = if row.port.profile == "submissions" { "at once" } else { "STARTTLS" };
-        let encryption = if row.ok && !row.tls.is_empty() { format!("{protocol}, {mode}") } else { row.port.encryption.into() };
+        let encryption =
+            if row.ok && !row.tls.is_empty() { format!("{protocol}, {mode}") } else { row.port.encryption.into() };
         anstream::println!("{port:<6}{encryption:<24}{:<21}{result}", row.login);
         anstream::println!("      {cipher:<24}{}; networks block it {}", row.port.purpose, row.port.blocked);
         if let Some(error) = &row.error {

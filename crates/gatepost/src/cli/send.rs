@@ -80,14 +80,19 @@ pub fn run(arguments: Send) -> Result<(), Fault> {
 
 fn report(sent: &Sent) -> Result<(), Fault> {
     let tls = sent.tls.as_deref().unwrap_or("no TLS");
-    let login = sent.login.as_deref().map_or_else(|| "no login".to_owned(), |mechanism| format!("login by {mechanism}"));
+    let login =
+        sent.login.as_deref().map_or_else(|| "no login".to_owned(), |mechanism| format!("login by {mechanism}"));
     anstream::println!("{} ({tls}, {login})", sent.peer);
     for (recipient, reply) in &sent.recipients {
         let word = if reply.is_positive() { paint(GOOD, "accepted") } else { paint(BAD, "refused") };
         anstream::println!("{word} {recipient}: {reply}");
     }
     let refused = sent.recipients.iter().filter(|(_, reply)| !reply.is_positive()).count();
-    if refused == 0 { Ok(()) } else { Err(Fault::failed(format!("{refused} of {} recipients refused", sent.recipients.len()))) }
+    if refused == 0 {
+        Ok(())
+    } else {
+        Err(Fault::failed(format!("{refused} of {} recipients refused", sent.recipients.len())))
+    }
 }
 
 type Watch = Box<dyn FnMut(Line<'_>) + std::marker::Send>;
@@ -132,10 +137,7 @@ fn password(user: &str) -> Result<Secret, Fault> {
     }
     let _quiet = QuietTerminal::new();
     let mut line = String::new();
-    input
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| Fault::io(Exit::Usage, "the password cannot be read", &error))?;
+    input.lock().read_line(&mut line).map_err(|error| Fault::io(Exit::Usage, "the password cannot be read", &error))?;
     match line.trim_end_matches(['\r', '\n']) {
         "" => Err(Fault::new(Exit::Usage, format!("there is no password for {user}"))
             .help("set GATEPOST_PASSWORD, or give it on standard input")),
@@ -194,14 +196,16 @@ pub fn compose(letter: &Letter, hostname: &str) -> Result<Vec<u8>, Fault> {
 
 /// Sends it.
 pub async fn deliver(target: &Target, letter: &Letter, text: Vec<u8>, watch: Option<Watch>) -> Result<Sent, Fault> {
-    let named: Endpoint = target.server.parse().map_err(|error| {
-        Fault::new(Exit::Usage, format!("{error}")).help("--server smtp.example.org:587")
-    })?;
+    let named: Endpoint = target
+        .server
+        .parse()
+        .map_err(|error| Fault::new(Exit::Usage, format!("{error}")).help("--server smtp.example.org:587"))?;
     let server = match target.connect {
         Some(address) => address.to_string().parse().map_err(|e| Fault::new(Exit::Usage, format!("{e}")))?,
         None => named.clone(),
     };
-    let recipients = letter.to.iter().map(|to| Ok((mailbox(to)?, RcptParams::default()))).collect::<Result<Vec<_>, Fault>>()?;
+    let recipients =
+        letter.to.iter().map(|to| Ok((mailbox(to)?, RcptParams::default()))).collect::<Result<Vec<_>, Fault>>()?;
     let from = match letter.from.as_str() {
         "" | "<>" => ReversePath::Null,
         address => ReversePath::Mailbox(mailbox(address)?),

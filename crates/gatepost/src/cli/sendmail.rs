@@ -85,7 +85,10 @@ fn deliver(options: &Options, loaded: &Loaded, dropbox: &Dropbox) -> Result<(), 
     }
     let recipients = mailboxes(&named, hostname)?;
     if recipients.is_empty() {
-        return Err(Refused(sysexits::DATAERR, "no recipients; name them, or use -t where To, Cc or Bcc name them".into()));
+        return Err(Refused(
+            sysexits::DATAERR,
+            "no recipients; name them, or use -t where To, Cc or Bcc name them".into(),
+        ));
     }
     let from = reverse_path(options, hostname)?;
     add_from(&mut letter, options, &from, hostname);

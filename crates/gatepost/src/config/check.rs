@@ -42,15 +42,14 @@ fn listeners(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
         let tls = listener.tls();
         if config.tls.certificate.is_empty() && (tls == Tls::Required || tls == Tls::Implicit) {
             let what = format!("the profile `{}` needs TLS, and there is no certificate", listener.profile.name());
-            problems.push(
-                source
-                    .fault(&["listener", &number, "profile"], what)
-                    .help("[[tls.certificate]]\ncert = \"/etc/gatepost/fullchain.pem\"\nkey = \"/etc/gatepost/privkey.pem\""),
-            );
+            problems.push(source.fault(&["listener", &number, "profile"], what).help(
+                "[[tls.certificate]]\ncert = \"/etc/gatepost/fullchain.pem\"\nkey = \"/etc/gatepost/privkey.pem\"",
+            ));
         }
         if tls == Tls::None && listener.auth() != Auth::Off {
             let what = "logins are taken under TLS only, and this listener has none: nobody could log in";
-            problems.push(source.fault(&["listener", &number, "auth"], what).help("tls = \"required\", or auth = \"off\""));
+            problems
+                .push(source.fault(&["listener", &number, "auth"], what).help("tls = \"required\", or auth = \"off\""));
         }
     }
 }

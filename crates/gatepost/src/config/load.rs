@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Config;
 use super::check;
 use super::problem::{Problem, Source};
-use super::Config;
 use crate::exit::Exit;
 use crate::fault::Fault;
 
@@ -88,7 +88,8 @@ mod tests {
         fault.message
     }
 
-    const SMALLEST: &str = "[server]\nhostname = \"mx.example.org\"\n[[listener]]\naddress = \"127.0.0.1:2525\"\nprofile = \"relay\"\n";
+    const SMALLEST: &str =
+        "[server]\nhostname = \"mx.example.org\"\n[[listener]]\naddress = \"127.0.0.1:2525\"\nprofile = \"relay\"\n";
 
     #[test]
     fn the_smallest_and_the_sample_are_accepted() {
@@ -99,7 +100,10 @@ mod tests {
     #[test]
     fn an_unknown_key_is_shown_with_its_line_and_what_is_allowed() {
         let message = error(&SMALLEST.replace("hostname", "host_name = \"x\"\nhostname"));
-        assert!(message.contains("host_name") && message.contains("hostname`") && message.contains("gatepost.toml:2"), "{message}");
+        assert!(
+            message.contains("host_name") && message.contains("hostname`") && message.contains("gatepost.toml:2"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -123,7 +127,8 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_named_at_its_line() {
-        let message = error(&format!("{SMALLEST}[[tls.certificate]]\ncert = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n"));
+        let message =
+            error(&format!("{SMALLEST}[[tls.certificate]]\ncert = \"/nowhere/c.pem\"\nkey = \"/nowhere/k.pem\"\n"));
         assert!(message.contains("/nowhere/c.pem") && message.contains(":7"), "{message}");
     }
 

@@ -5,7 +5,9 @@ use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::Instant;
 
-use smtp::server::{Answer, BareNewline, Output, Protocol, Question, ServerConfig, ServerLimits, ServerSession, Transaction};
+use smtp::server::{
+    Answer, BareNewline, Output, Protocol, Question, ServerConfig, ServerLimits, ServerSession, Transaction,
+};
 use smtp::{Domain, ForwardPath, Host, Reply};
 
 use super::dropbox::{Dropbox, Slip};

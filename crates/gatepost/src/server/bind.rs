@@ -22,15 +22,14 @@ fn explain(address: SocketAddr, error: &io::Error) -> Fault {
             Fault::new(Exit::Bind, format!("{address} is already in use{whom}"))
                 .help("stop that program, or give the listener another address")
         }
-        io::ErrorKind::PermissionDenied => Fault::new(
-            Exit::Bind,
-            format!("{address}: ports below 1024 need a right that this process does not have"),
-        )
-        .help(
-            "one of: run under systemd with AmbientCapabilities=CAP_NET_BIND_SERVICE; \
+        io::ErrorKind::PermissionDenied => {
+            Fault::new(Exit::Bind, format!("{address}: ports below 1024 need a right that this process does not have"))
+                .help(
+                    "one of: run under systemd with AmbientCapabilities=CAP_NET_BIND_SERVICE; \
              setcap cap_net_bind_service=+ep on the program; ports above 1024; \
              or `gatepost quickstart`, which needs no right at all",
-        ),
+                )
+        }
         io::ErrorKind::AddrNotAvailable => {
             Fault::new(Exit::Bind, format!("{address}: this machine does not have that address"))
                 .help("`ip address` lists those it has; 0.0.0.0 and [::] stand for all of them")
@@ -48,8 +47,9 @@ fn holder(port: u16) -> Option<String> {
         let name = process.file_name();
         let Some(pid) = name.to_str().filter(|name| name.bytes().all(|b| b.is_ascii_digit())) else { continue };
         let Ok(descriptors) = fs::read_dir(process.path().join("fd")) else { continue };
-        let holds =
-            descriptors.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str()));
+        let holds = descriptors
+            .flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str()));
         if holds {
             let program = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
             return Some(format!("{} (pid {pid})", program.trim()));

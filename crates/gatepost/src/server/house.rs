@@ -52,9 +52,10 @@ impl Rooms {
             Queue::open(queue_config(config), sites).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
         let accounts = AccountStore::open(&state_db(folder), &config.passwords)
             .map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
-        let verifier = Verifier::new(accounts, &config.passwords)
-            .map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
-        let door = Door { queue: queue.clone(), verifier: Arc::new(verifier), admission: Arc::new(Admission::default()) };
+        let verifier =
+            Verifier::new(accounts, &config.passwords).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
+        let door =
+            Door { queue: queue.clone(), verifier: Arc::new(verifier), admission: Arc::new(Admission::default()) };
         let house = Arc::new(ArcSwap::new(door.shared(config)?));
         Ok(Self { queue, house, delivery, door })
     }

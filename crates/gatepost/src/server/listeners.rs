@@ -38,7 +38,13 @@ impl Listeners {
         Ok(listeners)
     }
 
-    fn add(&mut self, address: SocketAddr, listener: &Listener, socket: TcpListener, house: &House) -> Result<(), Fault> {
+    fn add(
+        &mut self,
+        address: SocketAddr,
+        listener: &Listener,
+        socket: TcpListener,
+        house: &House,
+    ) -> Result<(), Fault> {
         let config = Arc::new(ArcSwap::from_pointee(listener.clone()));
         let (stop, stopping) = watch::channel(false);
         let task = reception::serve(Arc::clone(&config), socket, Arc::clone(house), stopping)

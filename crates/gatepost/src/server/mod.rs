@@ -18,7 +18,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use queue::Queue;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
@@ -98,10 +97,6 @@ impl Server {
         Ok(server)
     }
 
-    pub fn queue(&self) -> &Queue {
-        &self.rooms.queue
-    }
-
     /// Serves until SIGTERM or SIGINT, then drains; SIGHUP reloads.
     ///
     /// # Errors
@@ -170,7 +165,9 @@ impl Server {
     fn take_over(&self, loaded: Loaded) -> Result<(), Fault> {
         let mut listeners = lock(&self.listeners);
         if loaded.config.server.data_dir != lock(&self.current).config.server.data_dir {
-            return Err(Fault::new(Exit::Usage, "server.data_dir cannot change while the server runs").help("restart it"));
+            return Err(
+                Fault::new(Exit::Usage, "server.data_dir cannot change while the server runs").help("restart it")
+            );
         }
         let prepared = self.rooms.prepare(&loaded.config)?;
         let new_sockets = listeners.bind_new(&loaded.config)?;

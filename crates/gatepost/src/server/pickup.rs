@@ -45,7 +45,9 @@ async fn take_all(server: &Server) -> bool {
                 }
                 taken += 1;
             }
-            Ok(None) => tracing::error!(file = %path.display(), "a file in the dropbox is no letter; set aside in bad/"),
+            Ok(None) => {
+                tracing::error!(file = %path.display(), "a file in the dropbox is no letter; set aside in bad/")
+            }
             Err(error) => tracing::error!(file = %path.display(), %error, "a letter in the dropbox cannot be read"),
         }
     }

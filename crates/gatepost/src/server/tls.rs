@@ -67,7 +67,11 @@ pub fn describe(identities: Option<&[Identity]>) -> Vec<String> {
         .iter()
         .map(|identity| {
             let days = (identity.info().not_after - now) / 86_400;
-            format!("certificate {}: {}, valid for {days} more days", identity.path().display(), identity.info().names.join(", "))
+            format!(
+                "certificate {}: {}, valid for {days} more days",
+                identity.path().display(),
+                identity.info().names.join(", ")
+            )
         })
         .collect()
 }
