@@ -271,7 +271,7 @@ def sendmail_from_php(gatepost):
     """PHP's mail() and mailx-like programs call sendmail."""
     def by_php():
         word = mark()
-        command = f"{gatepost.binary} sendmail -t -i -f {ADDRESS} -c {gatepost.config}"
+        command = f"{gatepost.binary} sendmail -t -i -f {ADDRESS} -C {gatepost.config}"
         out = must(["php", "-d", f"sendmail_path={command}", "-r",
                     f'exit(mail("{ADDRESS}", "{word}", "Hello\\n.\\nstill here\\n") ? 0 : 1);'])
         got = arrived(gatepost.maildir(ADDRESS), word)
@@ -282,7 +282,7 @@ def sendmail_from_php(gatepost):
         link = f"{gatepost.folder}/sendmail"
         if not os.path.exists(link):
             os.symlink(gatepost.binary, link)
-        must([link, "-i", "-f", ADDRESS, "-c", gatepost.config, "--", ADDRESS], f"Subject: {word}\n\nhi\n")
+        must([link, "-i", "-f", ADDRESS, "-C", gatepost.config, "--", ADDRESS], f"Subject: {word}\n\nhi\n")
         arrived(gatepost.maildir(ADDRESS), word)
 
     check("PHP's mail() by sendmail", by_php)

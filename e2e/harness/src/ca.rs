@@ -113,3 +113,8 @@ impl Leaf {
         Arc::new(config)
     }
 }
+
+/// The versions of TLS, for [`Ca::trusting_with`].
+pub mod versions {
+    pub use rustls::version::{TLS12, TLS13};
+}

@@ -5,7 +5,7 @@
 //! let sink = Sink::start();
 //! let program = House::new("target/debug/gatepost")
 //!     .listen(Profile::Relay)
-//!     .local("example.test")
+//!     .local("example.test", &["bob"])
 //!     .route("*", sink.address())
 //!     .start();
 //! let mut client = program.client(Profile::Relay);
@@ -125,19 +125,20 @@ impl House {
         Profile::ALL.into_iter().fold(self, House::listen)
     }
 
-    /// A local domain with Maildirs; `lines` go into its table.
+    /// A local domain; `lines` go into its table: mailboxes, aliases and so on.
     pub fn local_with(mut self, name: &str, lines: &str) -> House {
-        self.domains.push(format!("[[domain]]\nname = \"{name}\"\nkind = \"local\"\n{lines}"));
+        self.domains.push(format!("[domains.local.\"{name}\"]\n{lines}\n"));
         self
     }
 
-    pub fn local(self, name: &str) -> House {
-        self.local_with(name, "")
+    /// A local domain with these mailboxes.
+    pub fn local(self, name: &str, mailboxes: &[&str]) -> House {
+        self.local_with(name, &format!("mailboxes = {mailboxes:?}"))
     }
 
     /// A domain that is taken from anyone and passed on.
     pub fn relay_domain(mut self, name: &str, lines: &str) -> House {
-        self.domains.push(format!("[[domain]]\nname = \"{name}\"\nkind = \"relay\"\n{lines}"));
+        self.domains.push(format!("[domains.relay.\"{name}\"]\n{lines}\n"));
         self
     }
 
@@ -166,16 +167,21 @@ impl House {
 
     /// The whole of 127.0.0.0/8 may send anywhere through the relay port.
     pub fn relay_from_loopback(self) -> House {
-        self.set("reception", "relay_from_networks = [\"127.0.0.0/8\"]")
+        self.set("relay", "relay_from_networks = [\"127.0.0.0/8\"]")
     }
 
-    /// The times between attempts, the first being before the first attempt.
+    /// What to wait before the first attempt, before the second and so on; the last one also before all others.
     pub fn retry(self, steps: &[&str]) -> House {
-        let list: Vec<String> = steps.iter().map(|step| format!("\"{step}\"")).collect();
-        self.set("queue", &format!("retry = [{}]", list.join(", ")))
+        let last = steps.last().expect("at least one step");
+        self.set("queue.retry", &format!("intervals = {steps:?}\nthen = {last:?}\njitter = \"0%\""))
     }
 
-    /// A line for a table, such as `("queue", "lifetime = \"3s\"")`.
+    /// Servers found by MX listen here, on loopback.
+    pub fn mx_port(self, port: u16) -> House {
+        self.set("delivery", &format!("mx_port = {port}\nallow_loopback_mx = true"))
+    }
+
+    /// A line for a table, such as `("queue.retry", "give_up = \"3s\"")`.
     pub fn set(mut self, table: &'static str, line: &str) -> House {
         self.settings.push((table, line.to_owned()));
         self
@@ -260,7 +266,7 @@ impl House {
         }
         let dns = self.dns.map(|server| format!("server = \"{server}\"\n")).unwrap_or_default();
         let _ = write!(text, "[dns]\n{dns}{}\n", self.lines_of("dns"));
-        for table in ["reception", "delivery", "queue", "limits"] {
+        for table in ["relay", "delivery", "delivery.timeout", "queue", "queue.retry", "limits", "passwords", "log"] {
             let lines = self.lines_of(table);
             if !lines.is_empty() {
                 let _ = write!(text, "[{table}]\n{lines}\n");
