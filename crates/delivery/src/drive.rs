@@ -288,6 +288,10 @@ impl Connection {
     }
 
     async fn gather(&mut self, bytes: Vec<u8>) {
+        // A large piece is written as it is and not copied behind a small one.
+        if bytes.len() >= GATHER {
+            self.write_out().await;
+        }
         if self.outbox.is_empty() {
             self.outbox = bytes;
         } else {

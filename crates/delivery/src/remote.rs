@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use queue::{Attempt, Recipient, RecipientOutcome};
-use smtp::client::{Closed, Delivery, Message};
+use smtp::Reply;
+use smtp::client::{Closed, Delivery, Message, Stage};
 
 use crate::connect::State;
 use crate::drive::{Connection, Line};
@@ -72,13 +73,16 @@ impl Kept {
         self.state.config.recipients_per_transaction.min(theirs).max(1)
     }
 
-    fn outcome(&self, reply: smtp::Reply, ours: bool) -> RecipientOutcome {
-        RecipientOutcome {
-            verdict: verdict(&reply, self.configured),
-            reply,
-            by: if ours { OURSELVES.into() } else { self.by.clone() },
-            tls: self.tls.clone(),
-        }
+    fn outcome(&self, reply: Reply, ours: bool) -> RecipientOutcome {
+        let verdict = verdict(&reply, self.configured);
+        let (reply, by) = if ours {
+            // Our own words say which server they are about.
+            let text = format!("{} ({})", reply.text(), self.by);
+            (reply.with_text(text), OURSELVES.into())
+        } else {
+            (reply, self.by.clone())
+        };
+        RecipientOutcome { verdict, reply, by, tls: self.tls.clone() }
     }
 
     fn trouble(&self, closed: &Closed) -> Trouble {
@@ -181,9 +185,11 @@ fn is_dead(ending: &Ending, heard: bool) -> bool {
 }
 
 /// The stage at which a connection broke without a reply.
-fn stage_of(closed: &Closed) -> Option<smtp::client::Stage> {
+fn stage_of(closed: &Closed) -> Option<Stage> {
     match closed {
         Closed::Timeout(stage) | Closed::Disconnected(stage) | Closed::Protocol { stage, .. } => Some(*stage),
+        // The letter could not be read to its end.
+        Closed::Quit => Some(Stage::Data),
         _ => None,
     }
 }
@@ -193,7 +199,7 @@ fn settle_group<'a>(
     kept: &Kept,
     delivery: Delivery,
     group: &[(usize, &'a Recipient)],
-    over: Option<smtp::client::Stage>,
+    over: Option<Stage>,
     outcomes: &mut [Option<RecipientOutcome>],
 ) -> Vec<(usize, &'a Recipient)> {
     let taken = delivery.recipients.iter().any(|said| said.reply.is_positive());
@@ -202,7 +208,8 @@ fn settle_group<'a>(
         if taken && is_too_many(said.stage, &said.reply) {
             again.push((*at, *recipient));
         }
-        put(outcomes, *at, kept.outcome(said.reply, over == Some(said.stage)));
+        let ours = over == Some(said.stage) || !kept.connection.heard();
+        put(outcomes, *at, kept.outcome(said.reply, ours));
     }
     again
 }

@@ -267,6 +267,10 @@ fn login_of(route: &Route) -> Result<Option<Login>, ConfigError> {
         (Some(user), Some(file), None) => (user, crate::config::password_from_file(file)),
         (Some(user), None, Some(variable)) => (user, crate::config::password_from_env(variable)),
     };
+    // Opportunistic TLS is no protection from who sits in between: it takes any certificate, and none.
+    if matches!(route.tls_mode(), TlsMode::None | TlsMode::Opportunistic) && !route.insecure_allow_plaintext_auth {
+        return Err(ConfigError::UnprotectedPassword(name()));
+    }
     let password = password.map_err(|why| ConfigError::Password { route: name(), why })?;
     Ok(Some(Login { user: user.clone(), password }))
 }

@@ -18,6 +18,7 @@ use queue::{Attempt, Outcome, Queue, RecipientOutcome, Verdict, Worker};
 use smtp::Reply;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use crate::Delivery;
 use crate::connect::State;
@@ -64,7 +65,9 @@ async fn work(delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Rece
         if let Some(old) = line.take_if(|line| line.is_spent(&state)) {
             old.quit().await;
         }
-        let (outcome, trouble) = try_once(&delivery, &state, &worker, &mut line, &attempt).await;
+        let span = tracing::debug_span!("attempt", id = %attempt.letter.id, site = ?worker.site);
+        let tried = try_once(&delivery, &state, &worker, &mut line, &attempt).instrument(span);
+        let (outcome, trouble) = tried.await;
         worker.finish(attempt, outcome);
         if let Some(trouble) = trouble {
             if delivery.open.none(&worker.site) {

@@ -230,6 +230,11 @@ pub enum ConfigError {
     NoUser(String),
     #[error("the route for {0} has both `password_file` and `password_env`; take one of them out")]
     TwoPasswords(String),
+    #[error(
+        "the route for {0} would show its password to whoever is in between: say `tls = \"required\"` or \"implicit\" \
+         (or, for a server on this machine, `insecure_allow_plaintext_auth = true`)"
+    )]
+    UnprotectedPassword(String),
     #[error("the route for {0} has `{1}`, which only means something with `to = \"host:port\"`")]
     NotForThisTarget(String, &'static str),
     #[error("the password of the route for {route}: {why}")]

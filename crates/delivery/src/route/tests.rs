@@ -129,6 +129,11 @@ fn contradictions_are_refused_by_name() {
         (route("user = \"me\""), ConfigError::NoPassword("*".into())),
         (route("password_env = \"P\""), ConfigError::NoUser("*".into())),
         (route("user = \"me\"\npassword_env = \"P\"\npassword_file = \"/p\""), ConfigError::TwoPasswords("*".into())),
+        (
+            route("user = \"me\"\npassword_env = \"P\"\ntls = \"opportunistic\""),
+            ConfigError::UnprotectedPassword("*".into()),
+        ),
+        (route("user = \"me\"\npassword_env = \"P\"\ntls = \"none\""), ConfigError::UnprotectedPassword("*".into())),
         (mx("tls = \"required\""), ConfigError::NotForThisTarget("a.example".into(), "tls")),
         (mx("connections = 3"), ConfigError::NotForThisTarget("a.example".into(), "connections")),
     ] {

@@ -1,6 +1,7 @@
 //! The whole room against a real server on loopback.
 
 mod letters;
+mod queued;
 mod send;
 mod sink;
 mod trust;
