@@ -77,6 +77,8 @@ struct Connection {
     /// The name of a SCRAM exchange that is going on.
     scram: Option<String>,
     farewell: bool,
+    /// The letter was let go; the reply that says why is still to come.
+    abandoned: bool,
     letters: u32,
     refused: u32,
 }
@@ -162,6 +164,7 @@ async fn open(stream: TcpStream, visit: &Visit, client: SocketAddr) -> Result<Op
         draft: Text::None,
         scram: None,
         farewell: false,
+        abandoned: false,
         letters: 0,
         refused: 0,
     }))
@@ -205,7 +208,10 @@ impl Connection {
                 }
                 Output::Ask(question) => self.ask(question).await?,
                 Output::Body(chunk) => self.store(&chunk),
-                Output::Abandon => self.draft = Text::None,
+                Output::Abandon => {
+                    self.draft = Text::None;
+                    self.abandoned = true;
+                }
                 Output::Event(event) => self.note(event).await,
                 Output::StartTls => Box::pin(self.start_tls()).await?,
                 Output::Close => return Ok(End::Closed),
@@ -272,13 +278,10 @@ impl Connection {
             Question::Rcpt { to, .. } => self.policy.rcpt(&to, user),
             Question::Data => {
                 self.draft = Text::Draft(self.shared.queue.draft());
+                self.abandoned = false;
                 Answer::Accept
             }
-            Question::Vrfy(_) => Answer::Reply(Reply::new(
-                252,
-                (2, 0, 0),
-                "addresses are not verified here; send the letter, and what cannot be delivered is refused",
-            )),
+            Question::Vrfy(_) => Answer::Accept,
             Question::Auth(question) => {
                 self.flush().await?;
                 Box::pin(self.authenticate(question)).await
@@ -330,6 +333,9 @@ impl Connection {
             Text::Failed(error) => queue::Refusal::Spool(error.to_string()).reply(),
             Text::None => our_fault(),
         };
+        if !reply.is_positive() {
+            self.policy.letter_refused(&reply, self.session.authenticated());
+        }
         match self.profile {
             // RFC 2033 §4.2: one for each recipient.
             Profile::Lmtp => Answer::PerRecipient(vec![reply; self.policy.recipients()]),
@@ -343,16 +349,22 @@ impl Connection {
             Event::Reply(reply) => {
                 tracing::debug!(client = %self.policy.client(), %reply, "reply");
                 if matches!(reply.severity(), Severity::Transient | Severity::Permanent) {
-                    self.refused += 1;
-                }
-                if reply.code.as_u16() == 535
-                    && let Some(name) = self.scram.take()
-                {
-                    let delay = self.policy.auth_failed(&name);
-                    tokio::time::sleep(delay).await;
+                    self.refusal(&reply).await;
                 }
             }
             Event::Misbehaved(what) => tracing::info!(client = %self.policy.client(), what, "the client misbehaved"),
+        }
+    }
+
+    async fn refusal(&mut self, reply: &Reply) {
+        self.refused += 1;
+        if std::mem::take(&mut self.abandoned) {
+            self.policy.letter_refused(reply, self.session.authenticated());
+        }
+        // Whether SCRAM's proof was right only the session knows.
+        if let Some(name) = self.scram.take() {
+            let delay = self.policy.auth_failed(&name, reply);
+            tokio::time::sleep(delay).await;
         }
     }
 

@@ -6,6 +6,7 @@
 //! - A recipient of ours that does not exist is refused at RCPT, so that nothing has to be bounced later.
 
 mod recipient;
+mod refusal;
 mod sender;
 #[cfg(test)]
 mod tests;
@@ -36,7 +37,9 @@ pub(crate) struct Policy {
     listener: Arc<Listener>,
     shared: Arc<Shared>,
     client: IpAddr,
-    /// For each accepted RCPT of the present transaction: where it leads.
+    /// Of the present transaction.
+    from: Option<ReversePath>,
+    /// For each accepted RCPT of it: where it leads.
     targets: Vec<Vec<Mailbox>>,
 }
 
@@ -69,7 +72,7 @@ impl From<LoginRefusal> for Slow {
 
 impl Policy {
     pub(crate) fn new(listener: Arc<Listener>, shared: Arc<Shared>, client: IpAddr) -> Self {
-        Self { listener, shared, client, targets: Vec::new() }
+        Self { listener, shared, client, from: None, targets: Vec::new() }
     }
 
     pub(crate) fn client(&self) -> IpAddr {
@@ -79,28 +82,46 @@ impl Policy {
     /// A login by name.
     pub(crate) async fn auth(&self, question: AuthQuestion) -> Slow {
         let (verifier, limits) = (&self.shared.verifier, &self.shared.limits.login);
-        let verdict = match question {
+        let (name, verdict) = match question {
             AuthQuestion::Password { authcid, password } => {
-                verifier.login(limits, self.client, &authcid, password).await.map(|()| Answer::Accept)
+                let verdict = verifier.login(limits, self.client, &authcid, password).await;
+                (authcid, verdict.map(|()| Answer::Accept))
             }
-            AuthQuestion::ScramVerifier { authcid } => verifier.scram(limits, self.client, &authcid).map(Answer::Scram),
+            AuthQuestion::ScramVerifier { authcid } => {
+                let verdict = verifier.scram(limits, self.client, &authcid);
+                (authcid, verdict.map(Answer::Scram))
+            }
             AuthQuestion::ScramProved { authcid } => {
-                verifier.scram_proved(limits, self.client, &authcid).map(|()| Answer::Accept)
+                let verdict = verifier.scram_proved(limits, self.client, &authcid);
+                (authcid, verdict.map(|()| Answer::Accept))
             }
         };
-        verdict.map_or_else(Slow::from, Slow::from)
+        verdict.map_or_else(
+            |refusal| {
+                self.record_login(&name, &refusal.reply());
+                refusal.into()
+            },
+            Slow::from,
+        )
     }
 
-    /// A SCRAM proof was wrong: how long the reply must wait.
-    pub(crate) fn auth_failed(&self, name: &str) -> Duration {
+    /// A SCRAM proof was wrong, or the client gave up: how long the reply must wait.
+    pub(crate) fn auth_failed(&self, name: &str, reply: &Reply) -> Duration {
+        self.record_login(name, reply);
         self.shared.verifier.failed(&self.shared.limits.login, self.client, name)
     }
 
     pub(crate) fn mail(&mut self, from: &ReversePath, params: &MailParams, user: Option<&str>) -> Answer {
         self.targets.clear();
+        self.from = Some(from.clone());
         match self.may_send(from, params, user) {
             Ok(()) => Answer::Accept,
-            Err(answer) => answer,
+            Err(answer) => {
+                if let Answer::Reply(reply) | Answer::Close(reply) = &answer {
+                    self.record_refusal(reply, &[], user);
+                }
+                answer
+            }
         }
     }
 
@@ -128,17 +149,29 @@ impl Policy {
     }
 
     pub(crate) fn rcpt(&mut self, to: &ForwardPath, user: Option<&str>) -> Answer {
-        let targets = match targets(&self.shared, to, self.trust(user)) {
-            Ok(targets) => targets,
-            Err(reply) => return Answer::Reply(reply),
-        };
+        match targets(&self.shared, to, self.trust(user)).and_then(|targets| self.within_bounds(targets)) {
+            Ok(targets) => {
+                self.targets.push(targets);
+                Answer::Accept
+            }
+            Err(reply) => {
+                let to = match to {
+                    ForwardPath::Mailbox(mailbox) => Some(mailbox),
+                    ForwardPath::Postmaster => None,
+                };
+                self.record_refusal(&reply, to.as_slice(), user);
+                Answer::Reply(reply)
+            }
+        }
+    }
+
+    fn within_bounds(&self, targets: Vec<Mailbox>) -> Result<Vec<Mailbox>, Reply> {
         let all: usize = self.targets.iter().map(Vec::len).sum();
         let most = self.shared.limits.alias_expansion.saturating_mul(LETTER_EXPANSION);
         if targets.len() > 1 && all + targets.len() > most {
-            return Answer::Reply(Reply::new(452, (4, 5, 3), "too many recipients; send them another letter"));
+            return Err(Reply::new(452, (4, 5, 3), "too many recipients; send another letter to the others"));
         }
-        self.targets.push(targets);
-        Answer::Accept
+        Ok(targets)
     }
 
     fn trust(&self, user: Option<&str>) -> Trust {
