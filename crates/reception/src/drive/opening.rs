@@ -73,20 +73,20 @@ pub(super) async fn look(stream: &TcpStream, listener: &Listener, shared: &Share
     })
 }
 
-/// The server's side of a handshake. `tickets`: whether sessions may be resumed.
+/// The server's side of a handshake. Tickets are off where servers come: some abort on them, and they have nothing to resume.
 ///
 /// # Errors
 /// The peer's fault, mostly; `TimedOut` where it did not finish in time.
 pub(super) async fn handshake(
     stream: TcpStream,
     shared: &Shared,
-    tickets: bool,
+    profile: Profile,
 ) -> io::Result<(TlsStream<TcpStream>, TlsInfo)> {
     let identities = shared.tls.as_ref().ok_or(io::ErrorKind::Unsupported)?;
     let work = async {
         let start = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream).await?;
         let shown = identities.choose(&start.client_hello());
-        let stream = start.into_stream(shown.config(tickets)).await?;
+        let stream = start.into_stream(shown.config(profile != Profile::Relay)).await?;
         let info = describe(stream.get_ref().1, shown.end_point());
         Ok((stream, info))
     };
