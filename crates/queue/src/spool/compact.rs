@@ -31,7 +31,7 @@ use super::hint;
 use super::index::{Entry, Place};
 use super::log::{Log, Trouble, header};
 use super::record::{FIRST, Front, Generation, HEADER, Header, Kind};
-use super::segment::{Unwritten, hint_path, segment_path};
+use super::segment::{Segment, Unwritten, hint_path, segment_path};
 use crate::letter::QueueId;
 
 const STEP: u64 = 4 << 20;
@@ -66,8 +66,13 @@ impl Log {
         if self.failure().is_some() {
             return false;
         }
-        let dead: Vec<u32> =
-            self.segments.values().filter(|s| s.sealed && !s.stuck && s.live == 0).map(|s| s.number()).collect();
+        if self.young.is_none() && self.roll(0).is_ok() {
+            return true;
+        }
+        // The newest young segment, open or not, knows which identifiers were given: it stays.
+        let newest = self.segments.values().rfind(|s| s.head.generation == Generation::Young).map(Segment::number);
+        let dead = self.segments.values().filter(|s| s.sealed && !s.stuck && s.live == 0).map(Segment::number);
+        let dead: Vec<u32> = dead.filter(|number| Some(*number) != newest).collect();
         if dead.into_iter().any(|dead| self.reclaim(dead).is_ok()) {
             return true;
         }
@@ -154,11 +159,9 @@ impl Log {
 
     /// Finds a segment whose survivors should move.
     fn choose(&mut self, now: u64) -> bool {
-        let sealed = || self.segments.values().filter(|s| s.sealed && !s.stuck);
+        let sealed = || self.segments.values().filter(|s| s.sealed && !s.stuck && s.live > 0);
         let sparse = |live: u64, end: u64| live < end / 4;
-        let small = |s: &&super::segment::Segment| {
-            s.head.generation == Generation::Slow && s.end < self.config.segment_size / 4
-        };
+        let small = |s: &&Segment| s.head.generation == Generation::Slow && s.end < self.config.segment_size / 4;
         let chosen = sealed().find(|s| {
             let old = s.head.generation == Generation::Young && now.saturating_sub(s.head.created) > OLD;
             old || sparse(s.live_bytes, s.end)
@@ -309,9 +312,8 @@ impl Log {
     }
 
     fn write_a_hint(&mut self, now: u64) -> bool {
-        let due = |s: &&mut super::segment::Segment| {
-            s.sealed && !s.hinted && s.live > 0 && now.saturating_sub(s.sealed_at) >= HINT_AFTER
-        };
+        let due =
+            |s: &&mut Segment| s.sealed && !s.hinted && s.live > 0 && now.saturating_sub(s.sealed_at) >= HINT_AFTER;
         let Some(segment) = self.segments.values_mut().find(due) else { return false };
         hint::write(&*self.disk, &self.config.dir, segment);
         true

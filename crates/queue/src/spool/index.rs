@@ -35,6 +35,9 @@ pub(super) struct Entry {
     pub state: Option<Place>,
 }
 
+/// A state's record, its file and that one's salt.
+pub(super) type UpdateOnDisk = (Place, Arc<dyn DiskFile>, u32);
+
 /// Identifiers are our own, so that a quick mix is enough; they differ in their high bits most.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct IdHasher(u64);
@@ -83,7 +86,7 @@ impl Shared {
     }
 
     /// Where the letter lies, with the files held open.
-    pub fn find(&self, id: QueueId) -> Option<(Entry, OnDisk, Option<(Place, Arc<dyn DiskFile>, u32)>)> {
+    pub fn find(&self, id: QueueId) -> Option<(Entry, OnDisk, Option<UpdateOnDisk>)> {
         let index = self.index();
         let entry = *index.entries.get(&id)?;
         let disk = self.on_disk(&index, id, &entry)?;

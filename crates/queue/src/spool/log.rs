@@ -39,7 +39,7 @@ use crate::letter::{QueueId, Timestamp};
 const CHUNK_RECORDS: usize = 340;
 const CHUNK_BYTES: u64 = 8 << 20;
 /// Room kept beyond the removals, for states and the seal.
-const SPARE: u64 = 16 << 10;
+const MOST_SPARE: u64 = 16 << 10;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, SpoolError>>;
 
@@ -485,7 +485,7 @@ impl Log {
         let letters = self.shared.index().entries.len() + self.chunk.len() + 1;
         let removals = (letters as u64 * HEADER as u64).min(self.config.segment_size / 4);
         match purpose {
-            Purpose::Letter => removals + SPARE,
+            Purpose::Letter => removals + MOST_SPARE.min(self.config.segment_size / 16),
             Purpose::State => removals,
             Purpose::Removal => 0,
         }

@@ -15,6 +15,8 @@ mod record;
 mod recover;
 mod scan;
 mod segment;
+#[cfg(test)]
+pub(crate) mod sim;
 mod writer;
 
 use std::future::Future;

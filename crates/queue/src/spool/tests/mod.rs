@@ -1,4 +1,8 @@
+mod crash;
+mod damage;
+mod driver;
 mod real_disk;
+mod segments;
 
 use super::*;
 

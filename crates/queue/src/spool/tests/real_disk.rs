@@ -17,7 +17,7 @@ fn put(spool: &Spool, text: &[u8]) -> (QueueId, Body) {
 #[test]
 fn letters_are_there_after_a_restart_byte_for_byte() {
     let dir = tempfile::tempdir().unwrap();
-    let large: Vec<u8> = (0..1_000_000u32).map(|i| (i * 7 >> 3) as u8).collect();
+    let large: Vec<u8> = (0..1_000_000u32).map(|i| (i / 7) as u8).collect();
     let (spool, _) = open(dir.path());
     let (small_id, hot) = put(&spool, b"small");
     let (large_id, cold) = put(&spool, &large);

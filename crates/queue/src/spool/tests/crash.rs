@@ -1,0 +1,95 @@
+//! The promises of the spool, held against every way in which a disk may fail it.
+
+use proptest::prelude::*;
+use proptest::test_runner::Config;
+
+use super::super::recover;
+use super::super::sim::{Dice, Fault, SimDisk};
+use super::driver::{Driver, Model, Step, config, steps};
+use super::*;
+
+fn cases(cases: u32) -> Config {
+    let given = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    Config { cases: given.unwrap_or(cases), failure_persistence: None, ..Config::default() }
+}
+
+/// Opens after the power has failed, once more failing on the way, and again after tidying up.
+fn check_starts(mut disk: SimDisk, mut model: Model, dice: &mut Dice) {
+    disk = disk.after_power_cut(dice);
+    disk.fault_in(dice.below(24) as u64, Fault::PowerCut);
+    if let Ok((mut log, recovered, _)) = recover::open(config(), Arc::new(disk.clone())) {
+        model = model.after_start(&recovered, &log);
+        tidy(&mut log);
+        log.sync();
+    }
+    disk = disk.after_power_cut(dice);
+    let (mut log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).expect("starts");
+    model = model.after_start(&recovered, &log);
+    tidy(&mut log);
+    assert!(log.failure().is_none());
+    log.close();
+    let (log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).expect("starts");
+    assert_eq!(recovered.letters.len(), model.kept());
+    model.after_start(&recovered, &log);
+}
+
+fn tidy(log: &mut super::super::log::Log) {
+    let now = crate::letter::Timestamp::now().0 + 700_000;
+    assert!((0..1000).any(|_| !log.maintain(now)), "tidying never ends");
+}
+
+fn steps_of(history: &[Step]) -> u64 {
+    let disk = SimDisk::new();
+    let (_, alive) = Driver::start(&disk).unwrap().run(history);
+    assert!(alive);
+    disk.steps()
+}
+
+fn run_with(history: &[Step], at: u64, fault: Fault) -> (SimDisk, Model) {
+    let disk = SimDisk::new();
+    disk.fault_in(at, fault);
+    let model = match Driver::start(&disk) {
+        Ok(driver) => driver.run(history).0,
+        Err(_) => Model::default(),
+    };
+    (disk, model)
+}
+
+proptest! {
+    #![proptest_config(cases(24))]
+
+    #[test]
+    fn nothing_acknowledged_is_lost_and_nothing_removed_comes_back_wherever_the_power_fails(
+        history in steps(),
+        seed in any::<u64>(),
+    ) {
+        let mut dice = Dice::new(seed);
+        for at in 0..=steps_of(&history) {
+            let (disk, model) = run_with(&history, at, Fault::PowerCut);
+            check_starts(disk, model, &mut dice);
+        }
+    }
+
+    #[test]
+    fn a_sync_that_fails_stops_everything_and_loses_nothing(history in steps(), seed in any::<u64>()) {
+        let mut dice = Dice::new(seed);
+        for at in 0..=steps_of(&history) {
+            let (disk, model) = run_with(&history, at, Fault::SyncFails);
+            check_starts(disk, model, &mut dice);
+        }
+    }
+
+    #[test]
+    fn a_full_disk_refuses_letters_and_forgets_no_change(
+        history in steps(),
+        steps in 1..12u64,
+        seed in any::<u64>(),
+    ) {
+        let mut dice = Dice::new(seed);
+        for at in 0..=steps_of(&history) {
+            let (disk, model) = run_with(&history, at, Fault::Full { steps });
+            disk.no_fault();
+            check_starts(disk, model, &mut dice);
+        }
+    }
+}

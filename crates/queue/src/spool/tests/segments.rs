@@ -1,0 +1,201 @@
+//! What becomes of segments, and of a disk that stays full.
+
+use super::super::log::{Log, Op};
+use super::super::record::Generation;
+use super::super::recover;
+use super::super::sim::SimDisk;
+use super::super::{Envelope, draft::Text};
+use super::driver::config;
+use super::*;
+
+const MINUTES: u64 = 60_000;
+
+struct Bench {
+    disk: SimDisk,
+    log: Log,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::on(SimDisk::new())
+    }
+
+    fn on(disk: SimDisk) -> Self {
+        let (log, ..) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+        Self { disk, log }
+    }
+
+    fn append(&mut self, size: usize) -> Result<QueueId, SpoolError> {
+        let id = self.log.ids.next();
+        let (answer, mut ticket) = oneshot::channel();
+        let envelope = Envelope { id, meta: b"meta".to_vec(), prefix: Vec::new() };
+        self.log.write([envelope.append(Text::Inline(vec![b'x'; size].into()), answer)]);
+        self.log.sync();
+        ticket.try_recv().unwrap().map(|_| id)
+    }
+
+    fn remove(&mut self, id: QueueId) -> Result<(), SpoolError> {
+        let (answer, mut ticket) = oneshot::channel();
+        self.log.write([Op::Remove { id, answer: Some(answer) }]);
+        self.log.sync();
+        ticket.try_recv().unwrap()
+    }
+
+    fn update(&mut self, id: QueueId, state: &[u8]) -> Result<(), SpoolError> {
+        let (answer, mut ticket) = oneshot::channel();
+        self.log.write([Op::Update { id, state: state.to_vec(), answer: Some(answer) }]);
+        self.log.sync();
+        ticket.try_recv().unwrap()
+    }
+
+    fn tidy(&mut self, later: u64) {
+        let now = crate::letter::Timestamp::now().0 + later;
+        assert!((0..1000).any(|_| !self.log.maintain(now)), "tidying never ends");
+    }
+
+    fn segments(&self) -> usize {
+        self.disk.names().iter().filter(|name| name.ends_with(".log")).count()
+    }
+
+    fn reopen(self) -> (Self, Recovered) {
+        let Self { disk, log } = self;
+        drop(log);
+        let (log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+        (Self { disk, log }, recovered)
+    }
+}
+
+#[test]
+fn segments_of_removed_letters_go_and_the_disk_stays_small() {
+    let mut bench = Bench::new();
+    let mut before = Vec::new();
+    for round in 0..400 {
+        before.push(bench.append(1500).unwrap());
+        if before.len() > 5 {
+            bench.remove(before.remove(0)).unwrap();
+        }
+        if round % 10 == 0 {
+            bench.tidy(0);
+        }
+    }
+    bench.tidy(0);
+    assert!(bench.segments() <= 3, "{:?}", bench.disk.names());
+    assert!(bench.disk.used() < 64 << 10, "{} octets for {} letters", bench.disk.used(), before.len());
+}
+
+#[test]
+fn one_old_letter_does_not_hold_a_segment_and_keeps_its_state() {
+    let mut bench = Bench::new();
+    let old = bench.append(100).unwrap();
+    bench.update(old, b"tried once").unwrap();
+    let others: Vec<QueueId> = (0..60).map(|_| bench.append(1500).unwrap()).collect();
+    others.into_iter().for_each(|id| bench.remove(id).unwrap());
+    bench.tidy(0);
+    assert!(bench.segments() <= 3, "{:?}", bench.disk.names());
+    let entry = bench.log.shared.index().entries[&old];
+    let slow = &bench.log.segments[&entry.message.segment];
+    assert_eq!((slow.head.generation, entry.state), (Generation::Slow, None));
+    let (bench, recovered) = bench.reopen();
+    assert_eq!(recovered.letters[0].state.as_deref(), Some(&b"tried once"[..]));
+    assert_eq!(bench.log.shared.letter(old).unwrap().unwrap(), recovered.letters[0]);
+}
+
+#[test]
+fn letters_that_stay_move_together_after_ten_minutes() {
+    let mut bench = Bench::new();
+    let ids: Vec<QueueId> = (0..30).map(|_| bench.append(1000).unwrap()).collect();
+    bench.tidy(9 * MINUTES);
+    let young = |bench: &Bench| {
+        let place = |id| bench.log.shared.index().entries[id].message.segment;
+        ids.iter().filter(|id| bench.log.segments[&place(id)].head.generation == Generation::Young).count()
+    };
+    assert_eq!(young(&bench), 30);
+    bench.tidy(11 * MINUTES);
+    // Those in the segment that is still written to stay where they are.
+    assert!(young(&bench) < 15, "{}", young(&bench));
+    let (_, recovered) = bench.reopen();
+    assert_eq!(recovered.letters.len(), 30);
+}
+
+#[test]
+fn a_removal_outlives_the_segment_that_it_is_in() {
+    let mut bench = Bench::new();
+    let (stays, goes) = (bench.append(3000).unwrap(), bench.append(100).unwrap());
+    // Their segment stays: more than a quarter of it is needed. The removal lies in a later one, which goes.
+    let others: Vec<QueueId> = (0..10).map(|_| bench.append(1500).unwrap()).collect();
+    bench.remove(goes).unwrap();
+    let others = others.into_iter().chain((0..30).map(|_| bench.append(1500).unwrap()).collect::<Vec<_>>());
+    others.for_each(|id| bench.remove(id).unwrap());
+    bench.tidy(0);
+    assert!(bench.segments() <= 4, "{:?}", bench.disk.names());
+    let (_, recovered) = bench.reopen();
+    assert_eq!(recovered.letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), [stays]);
+}
+
+#[test]
+fn a_full_disk_empties_and_takes_letters_again() {
+    let mut bench = Bench::new();
+    bench.disk.limit(Some(100 << 10));
+    for _ in 0..3 {
+        let mut ids = Vec::new();
+        let refusal = loop {
+            match bench.append(700) {
+                Ok(id) => ids.push(id),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refusal, SpoolError::NoSpace));
+        assert!(ids.len() > 40, "{} letters fit", ids.len());
+        assert!(bench.log.failure().is_none());
+        // Each letter can be removed although there is no room, and what is removed makes room.
+        ids.iter().for_each(|id| bench.remove(*id).unwrap());
+        bench.tidy(0);
+        assert!(bench.append(700).is_ok());
+    }
+}
+
+#[test]
+fn a_start_on_a_full_disk_delivers_what_is_there() {
+    let mut bench = Bench::new();
+    let ids: Vec<QueueId> = (0..20).map(|_| bench.append(700).unwrap()).collect();
+    bench.disk.limit(Some(0));
+    let (mut bench, recovered) = bench.reopen();
+    assert_eq!(recovered.letters.len(), 20);
+    assert!(matches!(bench.append(700), Err(SpoolError::NoSpace)));
+    // Remembered, but not durable.
+    assert!(matches!(bench.remove(ids[0]), Err(SpoolError::NoSpace)));
+    assert!(matches!(bench.update(ids[1], b"new"), Err(SpoolError::NoSpace)));
+    bench.disk.limit(None);
+    bench.log.write([]);
+    bench.log.sync();
+    let (_, recovered) = bench.reopen();
+    assert_eq!(recovered.letters.len(), 19);
+    assert_eq!(recovered.letters[0].state.as_deref(), Some(&b"new"[..]));
+}
+
+#[test]
+fn a_quick_start_reads_hints_and_finds_the_same() {
+    let mut bench = Bench::new();
+    let ids: Vec<QueueId> = (0..40).map(|_| bench.append(900).unwrap()).collect();
+    ids.iter().step_by(3).for_each(|id| bench.remove(*id).unwrap());
+    ids.iter().skip(1).step_by(3).for_each(|id| bench.update(*id, b"state").unwrap());
+    bench.tidy(MINUTES);
+    assert!(bench.disk.names().iter().any(|name| name.ends_with(".idx")));
+    let (bench, quick) = bench.reopen();
+    let hints: Vec<String> = bench.disk.names().into_iter().filter(|name| name.ends_with(".idx")).collect();
+    hints.iter().for_each(|name| bench.disk.remove(std::path::Path::new(name)).unwrap());
+    let (_, slow) = bench.reopen();
+    assert_eq!(quick.letters, slow.letters);
+    assert_eq!(quick.letters.len(), ids.len() - ids.len().div_ceil(3));
+}
+
+#[test]
+fn a_large_record_has_a_segment_that_grows() {
+    let mut bench = Bench::new();
+    bench.append(100).unwrap();
+    let id = bench.append(50_000).unwrap();
+    bench.append(100).unwrap();
+    bench.tidy(11 * MINUTES);
+    assert_eq!(bench.log.shared.body(id).unwrap().warm().unwrap().len(), 50_000);
+    assert_eq!(bench.reopen().1.letters.len(), 3);
+}
