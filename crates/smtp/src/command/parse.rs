@@ -120,13 +120,17 @@ fn auth(argument: &str) -> Result<Command, Reply> {
 }
 
 /// RFC 5321 §4.1.1.6, and RFC 6531 §3.7.4.2 for the SMTPUTF8 behind it.
-fn user<'a>(argument: &'a str, context: &ParseContext<'_>) -> Result<String, Reply> {
-    let parameter = |a: &'a str| a.rsplit_once(' ').filter(|(_, word)| word.eq_ignore_ascii_case("SMTPUTF8"));
-    let utf8 = if context.offered.smtputf8 { parameter(argument) } else { None };
-    let user = utf8.map_or(argument, |(user, _)| user.trim_end_matches(' '));
+fn user(argument: &str, context: &ParseContext<'_>) -> Result<String, Reply> {
+    let (mut user, mut utf8) = (argument, false);
+    while let Some((head, word)) = user.rsplit_once(' ')
+        && context.offered.smtputf8
+        && word.eq_ignore_ascii_case("SMTPUTF8")
+    {
+        (user, utf8) = (head.trim_end_matches(' '), true);
+    }
     match () {
         () if user.is_empty() => Err(refusal::VRFY_SYNTAX),
-        () if !user.is_ascii() && utf8.is_none() => Err(refusal::NEEDS_SMTPUTF8),
+        () if !user.is_ascii() && !utf8 => Err(refusal::NEEDS_SMTPUTF8),
         () => Ok(user.to_owned()),
     }
 }
