@@ -10,6 +10,7 @@
 //! | [`bounce`] | what a sender is told |
 //! | [`units`] | durations and sizes as a configuration writes them |
 //! | [`record`] | one line for each step of a letter's life |
+//! | [`offline`] | the queue of a daemon that is stopped |
 //! | [`queue`](mod@queue) | [`Queue`], which holds these together |
 //!
 //! # Invariants
@@ -20,6 +21,7 @@
 pub mod bounce;
 pub mod intake;
 pub mod letter;
+pub mod offline;
 pub mod queue;
 pub mod record;
 pub mod retry;

@@ -18,6 +18,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use smtp::{Mailbox, Reply};
@@ -41,6 +42,7 @@ mod worker;
 pub use config::QueueConfig;
 use inner::Inner;
 pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary, summary_at_rest};
+pub(crate) use operate::{details, summary};
 pub use worker::Worker;
 
 /// Where letters meet the same limits: a key that the router gives. Letters of one site share connections.
@@ -100,12 +102,19 @@ pub struct Queue {
     _life: Arc<Life>,
 }
 
-/// Stops the calendar's thread, which holds the queue's inside.
-struct Life(Arc<Inner>);
+/// Stops the calendar's thread, which holds the queue's inside, and with it the spool's lock.
+struct Life {
+    inner: Arc<Inner>,
+    calendar: Option<JoinHandle<()>>,
+}
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.0.stop();
+        self.inner.stop();
+        if let Some(calendar) = self.calendar.take() {
+            // A panic there was reported when it happened.
+            let _ = calendar.join();
+        }
     }
 }
 
@@ -152,7 +161,9 @@ impl Queue {
         recorder: Recorder,
     ) -> Result<Self, OpenError> {
         let inner = Inner::open(config, sites, disk, recorder)?;
-        Ok(Self { _life: Arc::new(Life(Arc::clone(&inner))), inner })
+        let calendar = inner.start_calendar().map_err(OpenError::Thread)?;
+        let life = Life { inner: Arc::clone(&inner), calendar: Some(calendar) };
+        Ok(Self { inner, _life: Arc::new(life) })
     }
 
     /// A place for the text of a letter that is being received.

@@ -1,6 +1,7 @@
 //! The thread that fetches letters whose time has come. It may block on the disk; nobody waits for it.
 
 use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::inner::{Inner, LoadError, Loaded, State};
@@ -17,9 +18,9 @@ const NAP: Duration = Duration::from_secs(60);
 const UNREADABLE_AGAIN: Duration = Duration::from_secs(600);
 
 impl Inner {
-    pub fn start_calendar(self: &Arc<Self>) -> std::io::Result<()> {
+    pub fn start_calendar(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
         let inner = Arc::clone(self);
-        std::thread::Builder::new().name("calendar".into()).spawn(move || inner.keep_calendar()).map(drop)
+        std::thread::Builder::new().name("calendar".into()).spawn(move || inner.keep_calendar())
     }
 
     fn keep_calendar(self: Arc<Self>) {
@@ -49,7 +50,7 @@ impl Inner {
     }
 
     /// Reads a letter that is due, asks the router, and makes its recipients ready.
-    fn bring(&self, id: QueueId, all: bool) {
+    fn bring(self: &Arc<Self>, id: QueueId, all: bool) {
         let loaded = match self.at_hand_or_load(id) {
             Ok(loaded) => loaded,
             Err(error) => return self.leave_unreadable(id, &error),
@@ -125,7 +126,7 @@ impl Inner {
     }
 
     /// A letter all of whose recipients are done is still here when the power went before its removal was durable.
-    fn write_back_if_done(&self, state: &mut State, id: QueueId) {
+    fn write_back_if_done(self: &Arc<Self>, state: &mut State, id: QueueId) {
         let done = state.warm.get(&id).is_some_and(|warm| !warm.states.iter().any(|p| p.state.is_pending()));
         if done {
             self.write_back(state, id);

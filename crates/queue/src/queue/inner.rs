@@ -47,11 +47,13 @@ pub(super) struct State {
     pub calendar_waits: Timestamp,
 }
 
-/// A letter under way, or about to be. While an attempt runs, or the letter is read or reported, it stays here, and
-/// `states` is what counts: the spool is written from it, and nobody reads the spool instead.
+/// A letter under way, or about to be. While an attempt runs, while the letter is read or reported, and until its states
+/// are on disk, it stays here, and `states` is what counts: the spool is written from it, and nobody reads the spool.
 pub(super) struct Warm {
     pub letter: Arc<Letter>,
     pub states: Vec<Progress>,
+    /// Updates that the spool has not answered yet. It gives back an older state until then.
+    pub unwritten: u32,
     /// The text, while the budget lasts.
     pub body: Option<Body>,
 }
@@ -111,7 +113,6 @@ impl Inner {
         });
         inner.tell_problems();
         recovered.letters.iter().for_each(|letter| inner.recover(letter));
-        inner.start_calendar().map_err(OpenError::Thread)?;
         Ok(inner)
     }
 
@@ -264,7 +265,7 @@ impl State {
         }
         let body = body.filter(|body| body.in_memory() && self.hot + body.len() <= self.config.hot_memory);
         self.hot += body.as_ref().map_or(0, Body::len);
-        self.warm.insert(id, Warm { letter: loaded.letter, states: loaded.states, body });
+        self.warm.insert(id, Warm { letter: loaded.letter, states: loaded.states, unwritten: 0, body });
     }
 
     /// Whether the text of so many octets would be kept.
@@ -280,7 +281,8 @@ impl State {
 
     /// Forgets a letter that only waits.
     pub fn cool(&mut self, id: QueueId) {
-        if self.scheduler.is_quiet(id) && self.scheduler.out_of(id).0.is_empty() {
+        let written = self.warm.get(&id).is_some_and(|warm| warm.unwritten == 0);
+        if written && self.scheduler.is_quiet(id) && self.scheduler.out_of(id).0.is_empty() {
             self.forget(id);
         }
     }

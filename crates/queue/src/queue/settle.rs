@@ -15,6 +15,7 @@ use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timest
 use crate::record::Event;
 use crate::retry::RetryPolicy;
 use crate::schedule::{RecipientSet, WorkerId};
+use crate::spool::Ticket;
 
 /// Who said it, where the words are ours.
 pub(super) const OURSELVES: &str = "gatepost";
@@ -72,8 +73,8 @@ impl Inner {
     }
 
     /// The spool gets what is in memory of this letter; a letter that is done leaves all.
-    pub(super) fn write_back(&self, state: &mut State, id: QueueId) {
-        let Some(warm) = state.warm.get(&id) else { return };
+    pub(super) fn write_back(self: &Arc<Self>, state: &mut State, id: QueueId) {
+        let Some(warm) = state.warm.get_mut(&id) else { return };
         if !state.scheduler.contains(id) {
             // An operator dropped it while it was tried.
             if state.scheduler.is_quiet(id) {
@@ -82,12 +83,25 @@ impl Inner {
             return;
         }
         if warm.states.iter().any(|progress| progress.state.is_pending()) {
-            self.spool.update(id, encode_state(&warm.states));
-            state.cool(id);
+            warm.unwritten += 1;
+            let written = self.spool.update_durably(id, encode_state(&warm.states));
+            self.runtime.spawn(Arc::clone(self).written(id, written));
         } else {
             self.spool.remove(id);
             state.scheduler.handle_removed(id);
             state.forget(id);
+        }
+    }
+
+    /// Once the spool can give it back as it is, the letter need not be in memory.
+    async fn written(self: Arc<Self>, id: QueueId, written: Ticket<()>) {
+        // Without room on the disk the spool remembers it, but does not give it back: then so do we.
+        if written.await.is_ok() {
+            let mut state = self.lock();
+            if let Some(warm) = state.warm.get_mut(&id) {
+                warm.unwritten = warm.unwritten.saturating_sub(1);
+            }
+            state.cool(id);
         }
     }
 

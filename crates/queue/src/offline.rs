@@ -1,0 +1,48 @@
+//! The queue of a daemon that is stopped, read without changing anything. It needs no lock: beside a daemon that runs, it
+//! shows what is on disk at that moment.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::letter::{Letter, Progress, QueueId, codec};
+use crate::queue::{Details, Filter, Summary, details, summary};
+use crate::record;
+use crate::retry::RetryPolicy;
+use crate::schedule::RecipientSet;
+use crate::spool::{Depth, InspectedLetter, RealDisk, SpoolError, inspect};
+
+const RECORDS_MOST: usize = 1_000;
+
+/// The letters that are not done, the oldest first. Those whose envelope is damaged are left out: `gatepost spool verify`
+/// names them.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn list(data_dir: &Path, filter: &Filter) -> Result<Vec<Summary>, SpoolError> {
+    let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
+    let none = RecipientSet::default();
+    let letters =
+        found.letters.iter().filter_map(read).filter(|(letter, states)| {
+            filter.matches(letter) && states.iter().any(|progress| progress.state.is_pending())
+        });
+    let limit = filter.limit.unwrap_or(usize::MAX);
+    Ok(letters.map(|(letter, states)| summary(&letter, &states, &none, &none)).take(limit).collect())
+}
+
+/// One letter and its records; `None` where it is not in the queue.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn show(data_dir: &Path, retry: &RetryPolicy, id: QueueId) -> Result<Option<Details>, SpoolError> {
+    let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
+    let stored = found.letters.iter().find(|inspected| inspected.letter.id == id);
+    let Some((letter, states)) = stored.and_then(read) else { return Ok(None) };
+    let records = record::history(&data_dir.join("records"), id, RECORDS_MOST).unwrap_or_default();
+    let none = RecipientSet::default();
+    Ok(Some(details(&letter, &states, &none, &none, retry.expiry(&letter), records)))
+}
+
+fn read(inspected: &InspectedLetter) -> Option<(Letter, Vec<Progress>)> {
+    let stored = &inspected.letter;
+    codec::decode(stored.id, &stored.meta, stored.state.as_deref().unwrap_or_default()).ok()
+}
