@@ -147,7 +147,7 @@ impl Queue {
         let dir = config.data_dir.join("records");
         let recorder = Recorder::open(&dir, config.records_max)
             .map_err(|error| OpenError::Records { dir: dir.display().to_string(), error })?;
-        Self::open_on(config, sites, Arc::new(RealDisk::default()), recorder)
+        Self::open_on(config, sites, Arc::new(RealDisk), recorder)
     }
 
     /// The same on any disk, with any recorder.

@@ -148,7 +148,8 @@ pub fn write_duration(duration: Duration) -> String {
 
 /// As [`parse_size`] reads it: the largest unit that divides it.
 pub fn write_size(size: u64) -> String {
-    let unit = SIZE_UNITS.into_iter().filter(|(_, scale)| size >= *scale && size % scale == 0).max_by_key(|u| u.1);
+    let unit =
+        SIZE_UNITS.into_iter().filter(|(_, scale)| size >= *scale && size.is_multiple_of(*scale)).max_by_key(|u| u.1);
     unit.map_or_else(|| "0".to_owned(), |(name, scale)| format!("{}{name}", size / scale))
 }
 
@@ -220,6 +221,8 @@ macro_rules! wrapped_module {
 
             /// # Errors
             /// Only the serializer's own.
+            // The same text serves Option, which has no slice.
+            #[allow(clippy::ptr_arg)]
             pub fn serialize<S: serde::Serializer>(value: &$outer<$value>, output: S) -> Result<S::Ok, S::Error> {
                 let items: $outer<Item> = value.iter().map(|item| Item(*item)).collect_outer();
                 serde::Serialize::serialize(&items, output)

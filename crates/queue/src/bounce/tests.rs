@@ -72,7 +72,8 @@ fn a_failure_without_an_enhanced_code_gets_the_general_one() {
 #[test]
 fn a_report_comes_from_the_null_path_and_goes_to_the_sender() {
     let failing = failing(Reply::new(550, (5, 1, 1), "no"), "gatepost", false);
-    let written = write(&letter("alice@near.example", None), &[failing.clone()], TEXT, "mx", Timestamp(5)).unwrap();
+    let written =
+        write(&letter("alice@near.example", None), std::slice::from_ref(&failing), TEXT, "mx", Timestamp(5)).unwrap();
     assert!(written.letter.from.is_null());
     assert_eq!(written.letter.recipients[0].address, "alice@near.example".parse().unwrap());
     assert_eq!(written.letter.origin.listener, LISTENER);

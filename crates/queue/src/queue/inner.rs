@@ -12,7 +12,7 @@ use crate::intake::Refusal;
 use crate::letter::codec::{self, DecodeError};
 use crate::letter::{Letter, Progress, QueueId, Timestamp};
 use crate::record::{Event, Recorder};
-use crate::schedule::{Dispatch, Job, Scheduler, WorkerId};
+use crate::schedule::{Dispatch, Job, RecipientSet, Scheduler, WorkerId};
 use crate::spool::{Body, Disk, Problem, RecoveredLetter, Spool, SpoolConfig, SpoolError};
 
 /// Letters whose envelope is kept in memory; past that it is read from the spool when an attempt begins.
@@ -239,6 +239,24 @@ impl Inner {
         if let Err(error) = closed.await {
             tracing::error!(%error, "the spool was not closed in order");
         }
+    }
+}
+
+impl Warm {
+    /// The letter for an attempt on these recipients, with their state as it is now.
+    pub fn give(&mut self, recipients: &RecipientSet) -> (Arc<Letter>, Option<Body>) {
+        for index in recipients.iter() {
+            let (Some(recipient), Some(progress)) = (self.letter.recipients.get(index), self.states.get(index)) else {
+                continue;
+            };
+            // Mostly it is the first attempt, and nothing is copied.
+            if recipient.state != progress.state
+                && let Some(recipient) = Arc::make_mut(&mut self.letter).recipients.get_mut(index)
+            {
+                recipient.state = progress.state.clone();
+            }
+        }
+        (Arc::clone(&self.letter), self.body.clone())
     }
 }
 

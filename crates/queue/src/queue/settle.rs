@@ -1,6 +1,6 @@
 //! What becomes of an attempt: states in memory, in the spool and on the calendar, and the records of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use smtp::Reply;
 
@@ -85,23 +85,12 @@ impl Inner {
         if warm.states.iter().any(|progress| progress.state.is_pending()) {
             warm.unwritten += 1;
             let written = self.spool.update_durably(id, encode_state(&warm.states));
-            self.runtime.spawn(Arc::clone(self).written(id, written));
+            // Weak: nobody need wait for this when the queue is dropped.
+            self.runtime.spawn(after_written(Arc::downgrade(self), id, written));
         } else {
             self.spool.remove(id);
             state.scheduler.handle_removed(id);
             state.forget(id);
-        }
-    }
-
-    /// Once the spool can give it back as it is, the letter need not be in memory.
-    async fn written(self: Arc<Self>, id: QueueId, written: Ticket<()>) {
-        // Without room on the disk the spool remembers it, but does not give it back: then so do we.
-        if written.await.is_ok() {
-            let mut state = self.lock();
-            if let Some(warm) = state.warm.get_mut(&id) {
-                warm.unwritten = warm.unwritten.saturating_sub(1);
-            }
-            state.cool(id);
         }
     }
 
@@ -139,6 +128,20 @@ const INTERRUPTED: Reply = Reply::new(451, (4, 3, 0), "the attempt was interrupt
 
 fn deferred_by_us(reply: Reply) -> RecipientOutcome {
     RecipientOutcome { verdict: Verdict::Deferred, reply, by: OURSELVES.to_owned(), tls: String::new() }
+}
+
+/// Once the spool can give it back as it is, the letter need not be in memory.
+async fn after_written(inner: Weak<Inner>, id: QueueId, written: Ticket<()>) {
+    // Without room on the disk the spool remembers it, but does not give it back: then so do we.
+    if written.await.is_err() {
+        return;
+    }
+    let Some(inner) = inner.upgrade() else { return };
+    let mut state = inner.lock();
+    if let Some(warm) = state.warm.get_mut(&id) {
+        warm.unwritten = warm.unwritten.saturating_sub(1);
+    }
+    state.cool(id);
 }
 
 impl State {

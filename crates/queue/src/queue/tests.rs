@@ -9,7 +9,7 @@ use smtp::{MailParams, Notify, RcptParams, ReversePath};
 use tempfile::TempDir;
 
 use super::*;
-use crate::letter::{Origin, Recipient, RecipientState, Timestamp};
+use crate::letter::{Origin, Recipient, Timestamp};
 use crate::retry::RetryPolicy;
 use crate::{offline, record};
 
@@ -225,7 +225,7 @@ async fn each_site_gets_its_own_recipients_and_each_recipient_its_own_end() {
     use Standing::{Delivered, Waiting};
     assert_eq!(standings, [Delivered, Delivered, Waiting, Delivered, Delivered]);
     queue.flush();
-    let (mut worker, attempt) = next(&queue).await;
+    let (mut worker, attempt) = (one.take_within(Duration::from_secs(20)).await).map(|attempt| (one, attempt)).unwrap();
     assert_eq!(attempt.recipients, [2]);
     assert_eq!(attempt.letter.recipients[2].state.last().unwrap().reply.text(), "mailbox busy");
     worker.finish(attempt, Outcome { recipients: vec![delivered()] });

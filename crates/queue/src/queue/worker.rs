@@ -58,11 +58,11 @@ impl Inner {
 
     /// Brings the letter of a job to hand. Blocks on the disk where it is not in memory.
     fn prepare(&self, job: &Job) -> Option<Attempt> {
-        let at_hand = self.lock().warm.get(&job.id).map(|warm| (Arc::clone(&warm.letter), warm.body.clone()));
+        let at_hand = self.lock().warm.get_mut(&job.id).map(|warm| warm.give(&job.recipients));
         let found = match at_hand {
             Some((letter, Some(body))) => Ok((letter, body)),
             Some((letter, None)) => self.text(job.id).map(|body| (letter, body)),
-            None => self.fetch(job.id),
+            None => self.fetch(job),
         };
         match found {
             Ok((letter, body)) => Some(Attempt { letter, recipients: job.recipients.iter().collect(), body }),
@@ -80,14 +80,14 @@ impl Inner {
         }
     }
 
-    fn fetch(&self, id: QueueId) -> Result<(Arc<Letter>, Body), LoadError> {
-        let loaded = self.load(id)?;
-        let body = self.text(id)?;
+    fn fetch(&self, job: &Job) -> Result<(Arc<Letter>, Body), LoadError> {
+        let loaded = self.load(job.id)?;
+        let body = self.text(job.id)?;
         let mut state = self.lock();
         // Another job of the same letter may have come first: then its letter is as good.
-        state.keep(id, loaded, None, true);
-        let warm = state.warm.get(&id).ok_or(LoadError::Gone)?;
-        Ok((Arc::clone(&warm.letter), body))
+        state.keep(job.id, loaded, None, true);
+        let warm = state.warm.get_mut(&job.id).ok_or(LoadError::Gone)?;
+        Ok((warm.give(&job.recipients).0, body))
     }
 
     fn text(&self, id: QueueId) -> Result<Body, LoadError> {
