@@ -18,7 +18,8 @@ use smtp::server::Protocol;
 use smtp::{AddressLiteral, Host, Reply};
 
 use crate::config::{Config, Endpoint, IpVersions};
-use crate::drive::{Address, Connection, Dial, Watch};
+use crate::dial::{Address, Dial};
+use crate::drive::{Connection, Watch};
 use crate::mx::{self, Planner, Unroutable};
 use crate::outcome::{OURSELVES, Trouble};
 use crate::route::{NextHop, Relay, Router, Server};

@@ -12,8 +12,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -21,17 +19,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use queue::Body;
 use rustls::pki_types::ServerName;
-use smtp::client::{ClientConfig, ClientSession, Closed, Delivery, Event, Message, Output, Stage, TlsMode};
+use smtp::client::{ClientSession, Closed, Delivery, Event, Message, Output, Stage, TlsMode};
 use smtp::{Reply, TlsInfo};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use crate::config::Times;
+use crate::dial::{Dial, connect, handshake_words};
 use crate::outcome::Trouble;
 use crate::stream::Stream;
-use crate::tls::{Tls, Trust, plain_words};
+use crate::tls::{Tls, Trust};
 
 /// Octets of a letter that are read and sent at once.
 const PIECE: usize = 256 * 1024;
@@ -51,29 +48,6 @@ pub enum Line<'a> {
 }
 
 pub(crate) type Watch<'a> = &'a mut (dyn FnMut(Line<'_>) + Send);
-
-/// Where a server is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
-/// All that is needed to reach one server.
-#[derive(Clone, Debug)]
-pub(crate) struct Dial<'a> {
-    /// `mx1.example.net [192.0.2.1]:25`.
-    pub(crate) peer: String,
-    pub(crate) address: Address,
-    /// What the certificate should be for; `None` where TLS is out of the question.
-    pub(crate) name: Option<ServerName<'static>>,
-    pub(crate) trust: Trust,
-    pub(crate) session: ClientConfig,
-    pub(crate) tls: &'a Tls,
-    pub(crate) times: &'a Times,
-    /// Somebody wants to see the dialog.
-    pub(crate) transcript: bool,
-}
 
 /// An open connection with its session.
 pub(crate) struct Connection {
@@ -98,6 +72,12 @@ enum Step {
     NeedBody,
     Done(Delivery),
     Closed(Closed),
+}
+
+/// Octets that went over the line, one way or the other.
+enum Moved {
+    Out(io::Result<usize>),
+    In(io::Result<usize>),
 }
 
 /// Why a connection did not come to the point where letters are sent.
@@ -302,27 +282,47 @@ impl Connection {
         }
     }
 
+    /// Writes what has gathered. A server that says something while it takes nothing is heard: else both sides might wait
+    /// for each other, and a refusal would come to light only when time is up.
     async fn write_out(&mut self) {
         let bytes = std::mem::take(&mut self.outbox);
-        if bytes.is_empty() || self.write_failed {
-            return;
-        }
-        let write = async {
-            self.stream.write_all(&bytes).await?;
-            self.stream.flush().await
-        };
-        match timeout_at(self.session.deadline().into(), write).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::debug!(peer = self.peer, %error, "write failed");
-                self.write_failed = true;
+        let until = self.session.deadline().into();
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() && !self.write_failed {
+            match timeout_at(until, self.write_or_hear(rest)).await {
+                Ok(Moved::Out(Ok(n))) if n > 0 => rest = rest.get(n..).unwrap_or_default(),
+                Ok(Moved::In(Ok(n))) if n > 0 => {
+                    self.heard_octets(n);
+                    // The session is over: what is left to be written is not wanted any more.
+                    self.write_failed = self.session.stage() == Stage::Quit;
+                }
+                Ok(Moved::Out(_)) => self.write_failed = true,
+                Ok(Moved::In(_)) => {
+                    self.write_failed = true;
+                    self.session.handle_eof(Instant::now());
+                }
+                Err(_) => {
+                    self.write_failed = true;
+                    self.session.handle_timeout(Instant::now());
+                }
             }
-            Err(_) => {
-                tracing::debug!(peer = self.peer, "the server takes nothing more");
-                self.write_failed = true;
-                self.session.handle_timeout(Instant::now());
-            }
         }
+        if !bytes.is_empty() && !self.write_failed {
+            self.write_failed = !matches!(timeout_at(until, self.stream.flush()).await, Ok(Ok(())));
+        }
+    }
+
+    /// Writes some of it; reads only where nothing can be written.
+    fn write_or_hear(&mut self, bytes: &[u8]) -> impl Future<Output = Moved> {
+        let (stream, inbox) = (&mut self.stream, &mut self.inbox);
+        poll_fn(move |cx| {
+            if let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(cx, bytes) {
+                return Poll::Ready(Moved::Out(written));
+            }
+            let mut buffer = ReadBuf::new(inbox);
+            let read = Pin::new(&mut *stream).poll_read(cx, &mut buffer);
+            read.map(|read| Moved::In(read.map(|()| buffer.filled().len())))
+        })
     }
 
     /// One read, or the session's deadline.
@@ -409,32 +409,6 @@ fn is_about_tls(closed: &Closed, encrypted: bool) -> bool {
         | Closed::Disconnected(stage)
         | Closed::Protocol { stage, .. } => *stage == Stage::StartTls,
         _ => false,
-    }
-}
-
-async fn connect(address: &Address, patience: Duration) -> io::Result<Stream> {
-    let stream = async {
-        match address {
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
-                // Everything is written in whole groups; waiting for more would only cost time.
-                stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
-            }
-            Address::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-        }
-    };
-    timeout(patience, stream).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-fn handshake_words(error: &io::Error) -> String {
-    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match tls {
-        Some(error @ rustls::Error::InvalidCertificate(_)) => {
-            format!("the certificate is not good: {}", plain_words(error))
-        }
-        Some(error) => error.to_string(),
-        None => error.to_string(),
     }
 }
 

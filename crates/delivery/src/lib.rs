@@ -12,7 +12,7 @@
 //! | [`config`] | what an operator writes: routes, local domains, limits, times |
 //! | [`route`] | recipient → site and next hop, from the configuration alone |
 //! | [`mx`] | domain → servers, from the DNS |
-//! | `connect`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
+//! | `connect`, `dial`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
 //! | `worker`, `remote`, `local` | letters meet connections and mailboxes |
 //! | [`outcome`] | what a reply means for a recipient |
 //! | [`maildir`] | mailboxes on this machine |
@@ -28,6 +28,7 @@
 
 pub mod config;
 mod connect;
+mod dial;
 mod drive;
 mod local;
 pub mod maildir;

@@ -13,7 +13,8 @@ use smtp::{Capabilities, Host, TlsInfo};
 
 use crate::config::{Endpoint, IpVersions, Times};
 use crate::connect::{addresses_of, first_open, name_of, peer_words, server_name, trust};
-use crate::drive::{Address, Dial, Line};
+use crate::dial::{Address, Dial};
+use crate::drive::Line;
 use crate::outcome::Trouble;
 use crate::tls::Tls;
 

@@ -1,10 +1,14 @@
 //! Letters, connections and replies.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dns::Zone;
 use queue::Verdict::{Deferred, Delivered, Failed};
 use rustls::RootCertStore;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::sink::{Script, Sink, count};
 use super::{House, verdicts};
@@ -286,7 +290,7 @@ async fn an_empty_letter_is_a_letter() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let config = format!("[timeout]\ngreeting = \"50ms\"\n[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{port}\"");
     let outcomes = House::new(&config).send(&["ann@a.example"]).await;
@@ -294,28 +298,46 @@ async fn a_server_that_says_nothing_is_given_up() {
     assert!(outcomes[0].reply.text().contains("did not reply in time before its greeting"), "{}", outcomes[0].reply);
 }
 
-#[tokio::test]
-async fn a_server_that_takes_nothing_is_given_up() {
-    // Accepts the letter's beginning and then never reads again.
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// A server that lets the letter begin, says `last`, and never reads again.
+async fn stuck(last: &'static str) -> (u16, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.unwrap();
-        stream.write_all(b"220 x\r\n").await.unwrap();
         let mut buffer = [0; 512];
-        let _ = stream.read(&mut buffer).await.unwrap();
-        stream.write_all(b"250-x\r\n250 PIPELINING\r\n").await.unwrap();
-        let _ = stream.read(&mut buffer).await.unwrap();
-        stream.write_all(b"250 1\r\n250 2\r\n354 3\r\n").await.unwrap();
+        for said in ["220 x\r\n", "250-x\r\n250 PIPELINING\r\n", "250 1\r\n250 2\r\n354 3\r\n"] {
+            stream.write_all(said.as_bytes()).await.unwrap();
+            let _ = stream.read(&mut buffer).await.unwrap();
+        }
+        stream.write_all(last.as_bytes()).await.unwrap();
         std::future::pending::<()>().await;
-        drop(stream);
     });
+    (port, server)
+}
+
+fn large() -> Vec<u8> {
+    b"0123456789012345678901234567890123456789\r\n".repeat(1_000_000)
+}
+
+#[tokio::test]
+async fn a_server_that_takes_nothing_is_given_up() {
+    let (port, server) = stuck("").await;
     let config = format!("[timeout]\ndata_block = \"100ms\"\n[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{port}\"");
-    let body = b"0123456789012345678901234567890123456789\r\n".repeat(1_000_000);
-    let (outcomes, _) = House::new(&config).send_body(&["ann@a.example"], &body).await;
+    let (outcomes, _) = House::new(&config).send_body(&["ann@a.example"], &large()).await;
     assert_eq!(verdicts(&outcomes), [Deferred]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "4.4.2");
+    server.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_and_takes_nothing_more_is_heard_at_once() {
+    let (port, server) = stuck("552 5.3.4 far too large\r\n").await;
+    let mut house = House::new(&format!("[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{port}\""));
+    let large = large();
+    let sent = tokio::time::timeout(Duration::from_secs(20), house.send_body(&["ann@a.example"], &large)).await;
+    let (outcomes, _) = sent.expect("long before the three minutes of data_block");
+    assert_eq!(outcomes[0].reply.to_string(), "552 5.3.4 far too large");
+    assert_eq!(verdicts(&outcomes), [Failed]);
     server.abort();
 }
 
