@@ -170,3 +170,23 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, WouldBlock};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | WouldBlock)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_socket_leaves_ipv4_to_others() {
+        // Not every machine has IPv6.
+        let Ok(six) = bind("[::]:0".parse().unwrap()) else { return };
+        let port = six.local_addr().unwrap().port();
+        assert!(bind(SocketAddr::new("0.0.0.0".parse().unwrap(), port)).is_ok());
+    }
+
+    #[test]
+    fn an_address_is_bound_once() {
+        let first = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = bind(first.local_addr().unwrap()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+}

@@ -188,7 +188,7 @@ mod logins {
         login(&verifier, "ALICE", "right").await.unwrap();
         for (name, password) in [("alice", "wrong"), ("alice", "Right"), ("alice", ""), ("eve", "right"), ("", "")] {
             let refusal = login(&verifier, name, password).await.unwrap_err();
-            assert_eq!(refusal.reply().to_string(), "535 5.7.8 the user name or the password is wrong", "{name}");
+            assert_eq!(refusal.reply().to_string(), "535 5.7.8 the user name or password is wrong", "{name}");
         }
     }
 

@@ -53,7 +53,7 @@ impl LoginRefusal {
     pub fn reply(&self) -> Reply {
         match self {
             // RFC 4954 §6: 535 5.7.8.
-            Self::Wrong { .. } => Reply::new(535, (5, 7, 8), "the user name or the password is wrong"),
+            Self::Wrong { .. } => Reply::new(535, (5, 7, 8), "the user name or password is wrong"),
             Self::Blocked(wait) => Reply::new(421, (4, 7, 0), "").with_text(format!(
                 "too many failed logins from your network; correct the password and try again in {} minutes",
                 wait.as_secs().div_ceil(60).max(1)

@@ -26,15 +26,18 @@ pub(super) async fn say_and_close(mut wire: Wire, reply: &Reply) {
 pub(super) async fn linger(mut wire: Wire, farewell: bool) {
     let close = async {
         wire.shutdown().await?;
-        if !farewell && let Wire::Plain(stream) = &mut wire {
-            for _ in 0..64 {
-                stream.readable().await?;
-                match input::discard(stream) {
-                    Ok(0) => break,
-                    Ok(_) => {}
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Err(error),
-                }
+        let stream = match &wire {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(stream) => stream.get_ref().0,
+            Wire::Gone => return Ok(()),
+        };
+        for _ in 0..if farewell { 0 } else { 64 } {
+            stream.readable().await?;
+            match input::discard(stream) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
             }
         }
         io::Result::Ok(())

@@ -85,7 +85,7 @@ pub(crate) async fn receive(mut stream: TcpStream, mut visit: Visit) {
 }
 
 /// PROXY is done: TLS where it comes first, and the session.
-async fn open(stream: TcpStream, visit: &Visit, client: SocketAddr) -> Result<Option<Connection>, End> {
+async fn open(stream: TcpStream, visit: &Visit, client: SocketAddr) -> Result<Option<Box<Connection>>, End> {
     let (shared, listener) = (&visit.shared, &visit.listener);
     let now = Instant::now;
     let (wire, session) = match opening::look(&stream, listener, shared).await? {
@@ -114,10 +114,11 @@ async fn open(stream: TcpStream, visit: &Visit, client: SocketAddr) -> Result<Op
         }
         Opening::Closed => return Ok(None),
     };
-    Ok(Some(Connection::new(wire, session, visit, client.ip())))
+    // Boxed, so that the task of a connection stays small: a future keeps room for each copy of what it moves.
+    Ok(Some(Box::new(Connection::new(wire, session, visit, client.ip()))))
 }
 
-async fn converse(mut connection: Connection, client: SocketAddr, begun: Instant, listener: &str) {
+async fn converse(mut connection: Box<Connection>, client: SocketAddr, begun: Instant, listener: &str) {
     let end = match connection.run().await {
         Ok(end) | Err(end) => end,
     };
@@ -136,4 +137,13 @@ async fn converse(mut connection: Connection, client: SocketAddr, begun: Instant
     if matches!(end, End::Closed | End::Stopped) {
         linger(connection.wire, connection.farewell).await;
     }
+}
+
+/// Octets of the task of one connection, and of what it keeps beside it.
+#[cfg(test)]
+pub(crate) fn sizes() -> usize {
+    fn of<F: Future>(_: impl Fn(TcpStream, Visit) -> F) -> usize {
+        size_of::<F>()
+    }
+    of(receive) + size_of::<Connection>()
 }
