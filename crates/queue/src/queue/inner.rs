@@ -40,6 +40,8 @@ pub(super) struct State {
     pub hot: u64,
     pub openings: VecDeque<(WorkerId, Site)>,
     pub idle: HashMap<WorkerId, oneshot::Sender<Handed>>,
+    /// Numbers updates of the spool.
+    pub updates: u64,
     /// Reports that are being written.
     pub reports: usize,
     pub closed: bool,
@@ -52,8 +54,8 @@ pub(super) struct State {
 pub(super) struct Warm {
     pub letter: Arc<Letter>,
     pub states: Vec<Progress>,
-    /// Updates that the spool has not answered yet. It gives back an older state until then.
-    pub unwritten: u32,
+    /// The number of the newest update, while the spool has not answered it. It gives back an older state until then.
+    pub unwritten: Option<u64>,
     /// The text, while the budget lasts.
     pub body: Option<Body>,
 }
@@ -96,6 +98,7 @@ impl Inner {
             hot: 0,
             openings: VecDeque::new(),
             idle: HashMap::new(),
+            updates: 0,
             reports: 0,
             closed: false,
             calendar_waits: Timestamp(0),
@@ -283,7 +286,7 @@ impl State {
         }
         let body = body.filter(|body| body.in_memory() && self.hot + body.len() <= self.config.hot_memory);
         self.hot += body.as_ref().map_or(0, Body::len);
-        self.warm.insert(id, Warm { letter: loaded.letter, states: loaded.states, unwritten: 0, body });
+        self.warm.insert(id, Warm { letter: loaded.letter, states: loaded.states, unwritten: None, body });
     }
 
     /// Whether the text of so many octets would be kept.
@@ -299,7 +302,7 @@ impl State {
 
     /// Forgets a letter that only waits.
     pub fn cool(&mut self, id: QueueId) {
-        let written = self.warm.get(&id).is_some_and(|warm| warm.unwritten == 0);
+        let written = self.warm.get(&id).is_some_and(|warm| warm.unwritten.is_none());
         if written && self.scheduler.is_quiet(id) && self.scheduler.out_of(id).0.is_empty() {
             self.forget(id);
         }

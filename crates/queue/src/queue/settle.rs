@@ -83,10 +83,12 @@ impl Inner {
             return;
         }
         if warm.states.iter().any(|progress| progress.state.is_pending()) {
-            warm.unwritten += 1;
+            state.updates += 1;
+            let update = state.updates;
+            warm.unwritten = Some(update);
             let written = self.spool.update_durably(id, encode_state(&warm.states));
             // Weak: nobody need wait for this when the queue is dropped.
-            self.runtime.spawn(after_written(Arc::downgrade(self), id, written));
+            self.runtime.spawn(after_written(Arc::downgrade(self), id, update, written));
         } else {
             self.spool.remove(id);
             state.scheduler.handle_removed(id);
@@ -131,15 +133,17 @@ fn deferred_by_us(reply: Reply) -> RecipientOutcome {
 }
 
 /// Once the spool can give it back as it is, the letter need not be in memory.
-async fn after_written(inner: Weak<Inner>, id: QueueId, written: Ticket<()>) {
+async fn after_written(inner: Weak<Inner>, id: QueueId, update: u64, written: Ticket<()>) {
     // Without room on the disk the spool remembers it, but does not give it back: then so do we.
     if written.await.is_err() {
         return;
     }
     let Some(inner) = inner.upgrade() else { return };
     let mut state = inner.lock();
-    if let Some(warm) = state.warm.get_mut(&id) {
-        warm.unwritten = warm.unwritten.saturating_sub(1);
+    if let Some(warm) = state.warm.get_mut(&id)
+        && warm.unwritten == Some(update)
+    {
+        warm.unwritten = None;
     }
     state.cool(id);
 }

@@ -1,6 +1,7 @@
 //! The process goes away without closing, and comes back.
 
 use super::*;
+use crate::spool::sim::{Dice, Fault, SimDisk};
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost() {
@@ -78,4 +79,111 @@ async fn a_second_program_is_refused() {
     let _house = open(&dir);
     let error = Queue::open(config(dir.path()), Arc::new(Domains::default())).unwrap_err();
     assert!(matches!(error, OpenError::Spool(SpoolError::Locked { .. })), "{error}");
+}
+
+/// What was done with a letter before the power failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Delivered,
+    Failed,
+    Deferred,
+    Untried,
+}
+
+fn open_simulated(disk: &SimDisk) -> Result<Queue, OpenError> {
+    let config = config(Path::new("/data"));
+    Queue::open_on(config, Arc::new(Domains::default()), Arc::new(disk.clone()), Recorder::none())
+}
+
+/// Letters come in and meet their fates until the disk dies. Gives what was acknowledged.
+async fn live(queue: &Queue) -> Vec<(QueueId, Fate)> {
+    let mut known = Vec::new();
+    for fate in [Fate::Failed, Fate::Deferred, Fate::Delivered, Fate::Failed, Fate::Untried] {
+        let mut draft = queue.draft();
+        draft.write(TEXT).unwrap();
+        let Ok(id) = queue.submit(letter("alice@near.example", &["bob@far.example"]), draft).await else { break };
+        known.push((id, fate));
+        let outcome = match fate {
+            Fate::Delivered => delivered(),
+            Fate::Failed => failed(),
+            Fate::Deferred => deferred(),
+            Fate::Untried => break,
+        };
+        let (mut worker, attempt) = next(queue).await;
+        assert_eq!(attempt.letter.id, id);
+        worker.finish(attempt, Outcome { recipients: vec![outcome] });
+        drop(worker);
+        until("the letter is settled", || queue.inner.spool.failure().is_some() || queue.inner.lock().is_calm()).await;
+        if queue.inner.spool.failure().is_some() {
+            break;
+        }
+        // Reports stay where they are: nobody carries them here.
+        queue.inner.lock().openings.clear();
+    }
+    known
+}
+
+#[tokio::test]
+async fn no_power_cut_loses_a_letter_or_a_report() {
+    let mut reports_seen = 0;
+    for step in 0..90 {
+        let disk = SimDisk::new();
+        disk.fault_in(step, Fault::PowerCut);
+        let known = match open_simulated(&disk) {
+            Ok(queue) => live(&queue).await,
+            Err(_) => Vec::new(),
+        };
+        disk.die();
+        let disk = disk.after_power_cut(&mut Dice::new(step + 1));
+        let queue = open_simulated(&disk).unwrap();
+        let found = queue.list(&Filter::default());
+        let reports = found.iter().filter(|summary| summary.from.is_empty()).count();
+        let kept = |id: QueueId| found.iter().any(|summary| summary.id == id);
+        let failed: Vec<_> = known.iter().filter(|(_, fate)| *fate == Fate::Failed).collect();
+        let untold = failed.iter().filter(|(id, _)| kept(*id)).count();
+        assert!(reports + untold >= failed.len(), "step {step}: {known:?}, found {found:?}");
+        for (id, fate) in &known {
+            assert!(kept(*id) || matches!(fate, Fate::Delivered | Fate::Failed), "step {step}: {id} {fate:?} is lost");
+        }
+        reports_seen += reports;
+    }
+    assert!(reports_seen > 20, "the power was cut too early to show anything: {reports_seen}");
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_told_and_nothing_more_is_taken() {
+    let disk = SimDisk::new();
+    let queue = open_simulated(&disk).unwrap();
+    submit(&queue, letter("alice@near.example", &["bob@far.example"])).await;
+    disk.fault_in(0, Fault::SyncFails);
+    let mut draft = queue.draft();
+    draft.write(TEXT).unwrap();
+    let refusal = queue.submit(letter("alice@near.example", &["carol@far.example"]), draft).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Spool(_)), "{refusal}");
+    assert!(!queue.failed().await.is_empty());
+    assert!(matches!(queue.room_for(1), Err(Refusal::Spool(_))));
+    disk.no_fault();
+    let again = queue.submit(letter("alice@near.example", &["carol@far.example"]), queue.draft()).await;
+    assert!(again.is_err(), "a failed sync is never tried again");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_letters_and_forgets_no_deferral() {
+    let disk = SimDisk::new();
+    let queue = open_simulated(&disk).unwrap();
+    let id = submit(&queue, letter("alice@near.example", &["bob@far.example"])).await;
+    disk.fault_in(0, Fault::Full { steps: u64::MAX / 2 });
+    let mut draft = queue.draft();
+    draft.write(TEXT).unwrap();
+    let refusal = queue.submit(letter("alice@near.example", &["carol@far.example"]), draft).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::NoSpace), "{refusal}");
+    carry(&queue, vec![deferred()]).await;
+    assert_eq!(queue.show(id).unwrap().all_recipients[0].attempts, 1);
+    queue.flush();
+    let (mut worker, attempt) = next(&queue).await;
+    assert_eq!(submit::attempts(&attempt.letter.recipients[0].state), 1, "the newest state counts, on disk or not");
+    disk.no_fault();
+    worker.finish(attempt, Outcome { recipients: vec![deferred()] });
+    until("it is written when there is room", || queue.inner.lock().warm.is_empty()).await;
+    assert_eq!(queue.show(id).unwrap().all_recipients[0].attempts, 2);
 }
