@@ -19,6 +19,21 @@
 //! [`Output::Ask`] comes before the replies that are still to be transmitted, so that a whole pipelined group is
 //! answered in one write. A driver that has to wait for an answer writes [`ServerSession::flush`] first.
 //!
+//! While [`ServerSession::wants_input`] is false the driver leaves what comes in the network's buffers. Behind EOF what
+//! came before it is still answered, then [`Output::Close`] follows; a letter that was begun is abandoned.
+//!
+//! # What is decided here
+//! - Only CR LF ends a command. A line with a CR or LF alone gets one 500 5.5.2 at once, and is passed over up to its
+//!   CR LF: it is never run and never taken for two lines.
+//! - A peer that talks before the greeting is served; [`Event::Misbehaved`] says so.
+//! - A first command of another protocol (GET, POST, a TLS ClientHello, anything that begins with no letter) gets 421.
+//! - Octets in clear behind STARTTLS get 554 and the end of the connection.
+//! - A BDAT line whose size cannot be read ends the connection behind its 501, since the chunk's end is unknown. Any
+//!   other refused chunk is passed over first; later ones get 503 until RSET or EHLO. In LMTP a refused last chunk is
+//!   answered for each recipient only where it is the letter that is refused, not the order of commands.
+//! - A letter that is refused is read to its true end; the reply does not depend on how its octets were cut.
+//! - What counts as junk and as an error is forgotten with each letter that is accepted.
+//!
 //! # Invariants
 //! - While a question is open, input is buffered and nothing is acted upon.
 //! - There is one [`Transaction`]; it is replaced whole at RSET, EHLO, STARTTLS, every end of data and every failed BDAT.
