@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::admission::{Crowded, Place};
-use crate::config::{Listener, Tls};
+use crate::config::{Listener, Tls, in_haste};
 use crate::drive::{self, Visit};
 use crate::shared::{House, Shared};
 
@@ -76,6 +76,7 @@ struct Prepared {
     listener: Arc<Listener>,
     shared: Arc<Shared>,
     config: Arc<ServerConfig>,
+    hasty: Arc<ServerConfig>,
 }
 
 impl Door {
@@ -105,15 +106,16 @@ impl Door {
     fn welcome(&mut self, stream: TcpStream, peer: SocketAddr, alive: mpsc::Sender<Infallible>) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let stopping = self.stopping.clone();
-        let Prepared { listener, shared, config } = self.prepared();
+        let Prepared { listener, shared, config, hasty } = self.prepared();
         let place = match admit(shared) {
             Ok(place) => place,
             Err(crowded) => return refuse(&stream, peer, listener, &crowded_reply(shared, crowded)),
         };
+        let in_haste = shared.admission.connections() > shared.limits.haste_from();
         let visit = Visit {
             listener: Arc::clone(listener),
             shared: Arc::clone(shared),
-            config: Arc::clone(config),
+            config: Arc::clone(if in_haste { hasty } else { config }),
             peer,
             place,
             stopping,
@@ -129,8 +131,9 @@ impl Door {
         let current = |old: &Prepared| Arc::ptr_eq(&old.listener, &listener) && Arc::ptr_eq(&old.shared, &shared);
         let prepared = self.prepared.take().filter(current);
         self.prepared.insert(prepared.unwrap_or_else(|| {
-            let config = Arc::new(drive::session_config(&listener, &shared));
-            Prepared { listener, shared, config }
+            let config = drive::session_config(&listener, &shared);
+            let hasty = ServerConfig { limits: in_haste(config.limits.clone()), ..config.clone() };
+            Prepared { listener, shared, config: Arc::new(config), hasty: Arc::new(hasty) }
         }))
     }
 }

@@ -14,13 +14,17 @@ pub struct Limits {
     pub connections: u32,
     /// Connections at once from one client (one IPv4 address, one IPv6 /64); beyond it a new one gets 421.
     pub connections_per_client: u32,
+    /// From this share of `connections` on, new connections are served in haste: a command must come within 10 seconds, and
+    /// the second error or useless command ends the connection. "100%" turns it off.
+    #[serde(with = "queue::units::percent")]
+    pub haste: u8,
     /// Memory that must be free in the system; below it a new connection and a new letter get 421 or 452. "0" turns it off.
     #[serde(with = "queue::units::size")]
     pub free_memory: u64,
     /// Size of a letter; 552 beyond.
     #[serde(with = "queue::units::size")]
     pub message_size: u64,
-    /// Recipients of a letter; 452 for each beyond. At least 100 (RFC 5321).
+    /// Recipients of a letter; 452 for each beyond. RFC 5321 asks for at least 100.
     pub recipients: usize,
     /// Letters in one connection; 452 at MAIL beyond.
     pub messages: u32,
@@ -112,6 +116,7 @@ impl Default for Limits {
         Self {
             connections: 10_000,
             connections_per_client: 50,
+            haste: 80,
             free_memory: 64 * 1024 * 1024,
             message_size: session.message_size,
             recipients: session.recipients,
@@ -182,5 +187,21 @@ impl Limits {
             data_rate: self.data_rate,
             data_grace: self.data_grace,
         }
+    }
+
+    /// Connections from which on new ones are served in haste.
+    pub fn haste_from(&self) -> u32 {
+        let share = u64::from(self.connections) * u64::from(self.haste.min(100)) / 100;
+        u32::try_from(share).unwrap_or(u32::MAX)
+    }
+}
+
+/// What is left of a session's limits in haste.
+pub fn in_haste(limits: ServerLimits) -> ServerLimits {
+    ServerLimits {
+        command_timeout: limits.command_timeout.min(Duration::from_secs(10)),
+        errors: limits.errors.min(1),
+        junk_commands: limits.junk_commands.min(1),
+        ..limits
     }
 }

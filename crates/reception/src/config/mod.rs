@@ -7,7 +7,7 @@ mod limits;
 mod listener;
 
 pub use domains::{AddressList, Domains, LocalDomain, RelayDomain, RelayRecipients};
-pub use limits::{Limits, LoginLimits, Passwords};
+pub use limits::{Limits, LoginLimits, Passwords, in_haste};
 pub use listener::{Auth, BareNewlines, LimitOverrides, Listener, Mechanism, OneOrMany, Profile, Tls};
 
 use crate::network::IpNetwork;

@@ -8,7 +8,9 @@ use crate::config::Profile;
 
 #[tokio::test]
 async fn one_connection_too_many_is_answered_421_before_anything_else() {
-    let server = Server::start_with(Profile::Relay, |_, shared| shared.limits.connections = 1).await;
+    let server =
+        Server::start_with(Profile::Relay, |_, shared| (shared.limits.connections, shared.limits.haste) = (1, 100))
+            .await;
     let first = Client::greeted(&server).await;
     let mut second = Client::connect(&server).await;
     assert!(second.reply().await.starts_with("421 4.3.2 mx.local.example has too many connections"));
@@ -28,6 +30,18 @@ async fn one_client_cannot_take_all_places() {
     let mut third = Client::connect(&server).await;
     assert!(third.reply().await.starts_with("421 4.7.0 mx.local.example has too many connections from your address"));
     assert!(third.is_closed().await);
+}
+
+#[tokio::test]
+async fn in_haste_the_second_useless_command_ends_the_connection() {
+    let server = Server::start_with(Profile::Relay, |_, shared| shared.limits.connections = 2).await;
+    let mut first = Client::greeted(&server).await;
+    let mut second = Client::greeted(&server).await;
+    for client in [&mut first, &mut second] {
+        assert!(client.say("NOOP").await.starts_with("250 "));
+    }
+    assert!(first.say("NOOP").await.starts_with("250 "));
+    assert!(second.say("NOOP").await.starts_with("421 "));
 }
 
 #[tokio::test]
