@@ -203,58 +203,57 @@ with_module!(
     percent, u8, "a share such as \"20%\"", parse_percent, |share| format!("{share}%")
 );
 
-macro_rules! wrapped_module {
-    ($(#[$doc:meta])* $name:ident, $inner:literal, $value:ty, $outer:ident) => {
+/// `["0s", "2m"]`, for serde's `with`.
+pub mod durations {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Duration;
+
+    #[derive(Serialize, Deserialize)]
+    struct Item(#[serde(with = "super::duration")] Duration);
+
+    /// # Errors
+    /// Where one of the texts is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<Duration>, D::Error> {
+        Ok(Vec::<Item>::deserialize(input)?.into_iter().map(|item| item.0).collect())
+    }
+
+    /// # Errors
+    /// Only the serializer's own.
+    pub fn serialize<S: Serializer>(value: &[Duration], output: S) -> Result<S::Ok, S::Error> {
+        output.collect_seq(value.iter().copied().map(Item))
+    }
+}
+
+macro_rules! optional_module {
+    ($(#[$doc:meta])* $name:ident, $inner:literal, $ty:ty) => {
         $(#[$doc])*
         pub mod $name {
-            use super::*;
+            use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-            #[derive(serde::Serialize, serde::Deserialize)]
-            struct Item(#[serde(with = $inner)] $value);
+            #[derive(Serialize, Deserialize)]
+            struct Item(#[serde(with = $inner)] $ty);
 
             /// # Errors
-            /// Where one of the texts is no such value.
-            pub fn deserialize<'de, D: serde::Deserializer<'de>>(input: D) -> Result<$outer<$value>, D::Error> {
-                let items: $outer<Item> = serde::Deserialize::deserialize(input)?;
-                Ok(items.into_iter().map(|item| item.0).collect_outer())
+            /// Where the text is no such value.
+            pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<$ty>, D::Error> {
+                Ok(Option::<Item>::deserialize(input)?.map(|item| item.0))
             }
 
             /// # Errors
             /// Only the serializer's own.
-            // The same text serves Option, which has no slice.
-            #[allow(clippy::ptr_arg)]
-            pub fn serialize<S: serde::Serializer>(value: &$outer<$value>, output: S) -> Result<S::Ok, S::Error> {
-                let items: $outer<Item> = value.iter().map(|item| Item(*item)).collect_outer();
-                serde::Serialize::serialize(&items, output)
+            pub fn serialize<S: Serializer>(value: &Option<$ty>, output: S) -> Result<S::Ok, S::Error> {
+                value.map(Item).serialize(output)
             }
         }
     };
 }
 
-/// Collects into `Vec` or `Option` by what is asked for; `Option` takes the first.
-trait CollectOuter<O> {
-    fn collect_outer(self) -> O;
-}
-impl<T, I: Iterator<Item = T>> CollectOuter<Vec<T>> for I {
-    fn collect_outer(self) -> Vec<T> {
-        self.collect()
-    }
-}
-impl<T, I: Iterator<Item = T>> CollectOuter<Option<T>> for I {
-    fn collect_outer(mut self) -> Option<T> {
-        self.next()
-    }
-}
-
-wrapped_module!(
-    /// `["0s", "2m"]`, for serde's `with`.
-    durations, "super::duration", Duration, Vec
-);
-wrapped_module!(
+optional_module!(
     /// `"2m"` or absent, for serde's `with` (add `default`).
-    optional_duration, "super::duration", Duration, Option
+    optional_duration, "super::duration", super::Duration
 );
-wrapped_module!(
+optional_module!(
     /// `"25MB"` or absent, for serde's `with` (add `default`).
-    optional_size, "super::size", u64, Option
+    optional_size, "super::size", u64
 );

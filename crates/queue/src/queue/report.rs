@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inner::{Inner, State};
-use super::settle::retry_at;
 use crate::bounce::{self, Failing};
 use crate::intake::Refusal;
 use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
@@ -115,7 +114,7 @@ impl State {
             return self.scheduler.handle_expired(id, now.after(EXPIRED_AGAIN));
         }
         let policy = self.config.retry.clone();
-        let due = |failing: &Failing| retry_at(&policy, id, failing.attempts, now);
+        let due = |failing: &Failing| policy.next_attempt(id, failing.attempts, now);
         self.each(id, failing, |failing| Progress {
             state: RecipientState::Pending { attempts: failing.attempts, last: Some(failing.last.clone()) },
             due: due(failing),

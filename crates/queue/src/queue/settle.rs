@@ -8,68 +8,58 @@ use super::inner::{Inner, State};
 use super::report::Cause;
 use super::submit::attempts;
 use super::worker::Running;
-use super::{Attempt, Outcome, RecipientOutcome, Site, Verdict};
+use super::{RecipientOutcome, Site, Verdict};
 use crate::bounce::{Failing, wants_report};
 use crate::letter::codec::encode_state;
 use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
-use crate::retry::RetryPolicy;
 use crate::schedule::{RecipientSet, WorkerId};
 use crate::spool::Ticket;
 
 /// Who said it, where the words are ours.
 pub(super) const OURSELVES: &str = "gatepost";
 
-/// What is to be done about one attempt when the lock is released.
-struct Settled {
-    events: Vec<Event>,
-    next: Vec<Option<Timestamp>>,
-    failing: Vec<Failing>,
+/// What an attempt came to for one recipient.
+struct Step {
+    index: usize,
+    event: Event,
+    next: Option<Timestamp>,
 }
 
 impl Inner {
     /// Takes in the outcome of an attempt on these recipients.
     pub(super) fn settle(
         self: &Arc<Self>,
-        by: Option<(WorkerId, &Site)>,
-        attempt: &Attempt,
+        worker: WorkerId,
+        site: &Site,
+        letter: &Arc<Letter>,
         recipients: &RecipientSet,
-        mut outcome: Outcome,
+        said: &[RecipientOutcome],
     ) {
         let now = Timestamp::now();
-        outcome.recipients.resize_with(attempt.recipients.len(), || deferred_by_us(INTERRUPTED));
-        let settled = {
+        let (steps, failing) = {
             let mut state = self.lock();
-            let settled = state.take_in(now, &attempt.letter, recipients, &attempt.recipients, &outcome);
-            self.write_back(&mut state, attempt.letter.id);
-            if let Some((worker, _)) = by {
-                state.scheduler.handle_free(worker);
-            }
-            if !settled.failing.is_empty() {
-                state.reports += 1;
-            }
+            let taken = state.take_in(now, letter, recipients, said);
+            self.write_back(&mut state, letter.id);
+            state.scheduler.handle_free(worker);
+            state.reports += usize::from(!taken.1.is_empty());
             self.pump(&mut state);
-            settled
+            taken
         };
-        for (i, index) in attempt.recipients.iter().enumerate() {
-            if let (Some(event), Some(said)) = (settled.events.get(i), outcome.recipients.get(i)) {
-                let next = settled.next.get(i).copied().flatten();
-                self.record_outcome(now, *event, &attempt.letter, *index, by.map(|(_, site)| site), said, next);
-            }
+        self.calmed.notify_waiters();
+        for (step, said) in steps.iter().zip(said) {
+            self.record_step(now, letter, site, step, said);
         }
-        if !settled.failing.is_empty() {
-            let (inner, letter) = (Arc::clone(self), Arc::clone(&attempt.letter));
-            self.runtime.spawn(async move { inner.report(letter, settled.failing, Cause::Attempt).await });
+        if !failing.is_empty() {
+            self.runtime.spawn(Arc::clone(self).report(Arc::clone(letter), failing, Cause::Attempt));
         }
     }
 
-    /// An attempt whose worker was dropped.
+    /// An attempt that was begun and never finished.
     pub(super) fn interrupted(self: &Arc<Self>, worker: WorkerId, site: &Site, running: Running) {
         let Running { letter, recipients } = running;
-        // The body is not looked at: an empty one will do.
-        let body = crate::spool::Body::from_bytes(Vec::new());
-        let attempt = Attempt { letter, recipients: recipients.iter().collect(), body };
-        self.settle(Some((worker, site)), &attempt, &recipients, Outcome { recipients: Vec::new() });
+        let said = vec![interruption(); recipients.len()];
+        self.settle(worker, site, &letter, &recipients, &said);
     }
 
     /// The spool gets what is in memory of this letter; a letter that is done leaves all.
@@ -96,40 +86,33 @@ impl Inner {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn record_outcome(
-        &self,
-        now: Timestamp,
-        event: Event,
-        letter: &Letter,
-        index: usize,
-        site: Option<&Site>,
-        said: &RecipientOutcome,
-        next: Option<Timestamp>,
-    ) {
-        let Some(recipient) = letter.recipients.get(index) else { return };
-        let mut line = self.recorder.record_at(now, event).id(letter.id).from(&letter.from).to(&recipient.address);
-        if let Some(site) = site {
-            line = line.site(site);
-        }
-        line = line
+    fn record_step(&self, now: Timestamp, letter: &Letter, site: &Site, step: &Step, said: &RecipientOutcome) {
+        let Some(recipient) = letter.recipients.get(step.index) else { return };
+        let line = self
+            .recorder
+            .record_at(now, step.event)
+            .id(letter.id)
+            .from(&letter.from)
+            .to(&recipient.address)
+            .site(site)
             .size(letter.size)
             .attempt(attempts(&recipient.state) + 1)
             .reply(&said.reply)
             .by(&said.by)
             .tls(&said.tls)
             .age(now.since(letter.arrived));
-        match next {
+        match step.next {
             Some(next) => line.next(next).write(),
             None => line.write(),
         }
     }
 }
 
-const INTERRUPTED: Reply = Reply::new(451, (4, 3, 0), "the attempt was interrupted");
-
-fn deferred_by_us(reply: Reply) -> RecipientOutcome {
-    RecipientOutcome { verdict: Verdict::Deferred, reply, by: OURSELVES.to_owned(), tls: String::new() }
+/// What is said about a recipient of whom nobody said anything.
+pub(super) fn interruption() -> RecipientOutcome {
+    const INTERRUPTED: Reply = Reply::new(451, (4, 3, 0), "the attempt was interrupted");
+    let by = OURSELVES.to_owned();
+    RecipientOutcome { verdict: Verdict::Deferred, reply: INTERRUPTED, by, tls: String::new() }
 }
 
 /// Once the spool can give it back as it is, the letter need not be in memory.
@@ -149,59 +132,44 @@ async fn after_written(inner: Weak<Inner>, id: QueueId, update: u64, written: Ti
 }
 
 impl State {
-    /// Changes the states of the recipients tried, and the calendar. Those that are to be reported stay `running` until
-    /// their report is durable.
+    /// Changes the states of the recipients tried, and the calendar. `said` has one entry for each of them, ascending. Those
+    /// that are to be reported stay `running` until their report is durable.
     fn take_in(
         &mut self,
         now: Timestamp,
         letter: &Letter,
         recipients: &RecipientSet,
-        indexes: &[usize],
-        outcome: &Outcome,
-    ) -> Settled {
+        said: &[RecipientOutcome],
+    ) -> (Vec<Step>, Vec<Failing>) {
         let policy = &self.config.retry;
         let expired = now >= policy.expiry(letter);
-        let mut settled = Settled { events: Vec::new(), next: Vec::new(), failing: Vec::new() };
+        let (mut steps, mut failing) = (Vec::with_capacity(said.len()), Vec::new());
         let mut released = recipients.clone();
-        let mut again = None;
-        for (index, said) in indexes.iter().zip(&outcome.recipients) {
-            let progress = self.warm.get_mut(&letter.id).and_then(|warm| warm.states.get_mut(*index));
-            let tried = letter.recipients.get(*index).map_or(0, |recipient| attempts(&recipient.state)) + 1;
+        for (index, said) in recipients.iter().zip(said) {
+            let attempts = letter.recipients.get(index).map_or(0, |recipient| attempts(&recipient.state)) + 1;
             let last = LastReply { at: now, reply: said.reply.clone(), by: said.by.clone() };
             let event = event(said.verdict, expired);
-            settled.events.push(event);
-            settled.next.push(None);
-            match event {
-                Event::Delivered => set(progress, RecipientState::Delivered(last)),
-                Event::Deferred => {
-                    let due = retry_at(policy, letter.id, tried, now);
-                    again = Some(again.map_or(due, |again: Timestamp| again.min(due)));
-                    settled.next.pop();
-                    settled.next.push(Some(due));
-                    if let Some(progress) = progress {
-                        *progress =
-                            Progress { state: RecipientState::Pending { attempts: tried, last: Some(last) }, due };
-                    }
+            let next = (event == Event::Deferred).then(|| policy.next_attempt(letter.id, attempts, now));
+            steps.push(Step { index, event, next });
+            // Not there: an operator dropped the letter meanwhile.
+            let Some(progress) = self.warm.get_mut(&letter.id).and_then(|warm| warm.states.get_mut(index)) else {
+                continue;
+            };
+            let state = match event {
+                Event::Delivered => RecipientState::Delivered(last),
+                Event::Deferred => RecipientState::Pending { attempts, last: Some(last) },
+                _ if wants_report(letter, index) => {
+                    released.remove(index);
+                    failing.push(Failing { index, attempts, last, expired: event == Event::Expired });
+                    continue;
                 }
-                _ if wants_report(letter, *index) && progress.is_some() => {
-                    released.subtract(&[*index].into_iter().collect());
-                    settled.failing.push(Failing {
-                        index: *index,
-                        attempts: tried,
-                        last,
-                        expired: said.verdict != Verdict::Failed,
-                    });
-                }
-                _ => set(progress, RecipientState::Failed(last)),
-            }
+                _ => RecipientState::Failed(last),
+            };
+            *progress = Progress { state, due: next.unwrap_or_default() };
         }
-        self.scheduler.handle_settled(letter.id, &released, again);
-        settled
+        self.scheduler.handle_settled(letter.id, &released, steps.iter().filter_map(|step| step.next).min());
+        (steps, failing)
     }
-}
-
-pub(super) fn retry_at(policy: &RetryPolicy, id: QueueId, tried: u32, now: Timestamp) -> Timestamp {
-    policy.next_attempt(id, tried, now)
 }
 
 fn event(verdict: Verdict, expired: bool) -> Event {
@@ -210,11 +178,5 @@ fn event(verdict: Verdict, expired: bool) -> Event {
         Verdict::Failed => Event::Failed,
         Verdict::Deferred if expired => Event::Expired,
         Verdict::Deferred => Event::Deferred,
-    }
-}
-
-fn set(progress: Option<&mut Progress>, state: RecipientState) {
-    if let Some(progress) = progress {
-        *progress = Progress { state, due: Timestamp(0) };
     }
 }

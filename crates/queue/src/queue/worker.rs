@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::inner::{Handed, Inner, LoadError};
+use super::settle::interruption;
 use super::{Attempt, Outcome, Site};
 use crate::letter::{Letter, QueueId, Timestamp};
 use crate::schedule::{Job, RecipientSet, WorkerId};
@@ -139,12 +140,15 @@ impl Worker {
     }
 
     /// Recipients that are done are done; the deferred go back on the calendar; the failed are reported to the sender.
+    ///
+    /// Outcomes that are missing count as "the attempt was interrupted".
     pub fn finish(&mut self, attempt: Attempt, outcome: Outcome) {
-        let recipients: RecipientSet = attempt.recipients.iter().copied().collect();
-        if self.running.as_ref().is_some_and(|running| running.letter.id == attempt.letter.id) {
-            self.running = None;
-        }
-        self.inner.settle(Some((self.id, &self.site)), &attempt, &recipients, outcome);
+        // What the worker itself remembers is what it was given: the attempt's fields are open to everybody.
+        let ours = self.running.take_if(|running| running.letter.id == attempt.letter.id);
+        let Some(Running { letter, recipients }) = ours else { return };
+        let mut said = outcome.recipients;
+        said.resize_with(recipients.len(), interruption);
+        self.inner.settle(self.id, &self.site, &letter, &recipients, &said);
     }
 
     fn begin(&mut self, job: Job) -> Option<Attempt> {

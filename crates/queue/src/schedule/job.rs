@@ -43,6 +43,10 @@ impl RecipientSet {
         }
     }
 
+    pub fn remove(&mut self, index: usize) {
+        self.subtract(&[index].into_iter().collect());
+    }
+
     pub fn contains(&self, index: usize) -> bool {
         self.words().get(index / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
     }
