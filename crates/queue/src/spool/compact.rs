@@ -208,7 +208,7 @@ impl Log {
     fn copy_step(&mut self, moving: &mut Moving) -> Result<usize, Trouble> {
         let mut copies = Vec::new();
         let mut size = 0;
-        while size < STEP {
+        while size < STEP.min(self.config.segment_size / 4) {
             let Some(id) = moving.letters.pop() else { break };
             match self.copy(id, moving.segment) {
                 Ok(None) => {}

@@ -25,6 +25,8 @@ pub(super) enum Step {
     Sync,
     /// Tidies until there is nothing left to do; so many minutes have passed.
     Maintain(u64),
+    /// Only so many steps of it, eleven minutes later.
+    MaintainSome(usize),
     /// Closed in order and opened.
     Reopen,
     /// The process is killed and started; the machine goes on.
@@ -40,6 +42,7 @@ pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => any::<usize>().prop_map(Step::LazyRemove),
         5 => Just(Step::Sync),
         2 => prop_oneof![Just(0u64), Just(1), Just(11)].prop_map(Step::Maintain),
+        2 => (1..4usize).prop_map(Step::MaintainSome),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
     ];
@@ -137,6 +140,14 @@ impl Driver {
                 // An upper bound: tidying must come to an end.
                 let calm = (0..1000).any(|_| !self.log.maintain(now));
                 assert!(calm, "tidying never ends");
+                self.collect();
+            }
+            Step::MaintainSome(steps) => {
+                self.write();
+                let now = crate::letter::Timestamp::now().0 + 11 * 60_000;
+                for _ in 0..*steps {
+                    self.log.maintain(now);
+                }
                 self.collect();
             }
             Step::Reopen | Step::Kill => {

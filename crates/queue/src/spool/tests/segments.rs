@@ -1,11 +1,12 @@
 //! What becomes of segments, and of a disk that stays full.
 
 use super::super::log::{Log, Op};
-use super::super::record::Generation;
+use super::super::record::{FIRST, Generation, Kind};
 use super::super::recover;
+use super::super::segment::segment_path;
 use super::super::sim::SimDisk;
 use super::super::{Envelope, draft::Text};
-use super::driver::config;
+use super::driver::{DIR, config};
 use super::*;
 
 const MINUTES: u64 = 60_000;
@@ -178,6 +179,8 @@ fn a_quick_start_reads_hints_and_finds_the_same() {
     let mut bench = Bench::new();
     let ids: Vec<QueueId> = (0..40).map(|_| bench.append(900).unwrap()).collect();
     ids.iter().step_by(3).for_each(|id| bench.remove(*id).unwrap());
+    // The removals are in segments with hints too.
+    let more: Vec<QueueId> = (0..20).map(|_| bench.append(900).unwrap()).collect();
     ids.iter().skip(1).step_by(3).for_each(|id| bench.update(*id, b"state").unwrap());
     bench.tidy(MINUTES);
     assert!(bench.disk.names().iter().any(|name| name.ends_with(".idx")));
@@ -186,7 +189,96 @@ fn a_quick_start_reads_hints_and_finds_the_same() {
     hints.iter().for_each(|name| bench.disk.remove(std::path::Path::new(name)).unwrap());
     let (_, slow) = bench.reopen();
     assert_eq!(quick.letters, slow.letters);
-    assert_eq!(quick.letters.len(), ids.len() - ids.len().div_ceil(3));
+    assert_eq!(quick.letters.len(), more.len() + ids.len() - ids.len().div_ceil(3));
+}
+
+/// A segment from which a letter was moved, but which stays because another letter in it is damaged.
+fn moved_out_of_a_damaged_segment() -> (Bench, QueueId) {
+    let mut bench = Bench::new();
+    let (_damaged, moved) = (bench.append(500).unwrap(), bench.append(500).unwrap());
+    for _ in 0..10 {
+        bench.append(1500).unwrap();
+    }
+    bench.disk.flip(&segment_path(std::path::Path::new(DIR), 0), FIRST as usize + 500, 1);
+    bench.tidy(11 * MINUTES);
+    let entry = bench.log.shared.index().entries[&moved];
+    assert_eq!(bench.log.segments[&entry.message.segment].head.generation, Generation::Slow);
+    assert!(bench.log.segments.contains_key(&0));
+    (bench, moved)
+}
+
+/// Everything but the damaged letter is removed, so that the segments of the removal records go too.
+fn remove_all(bench: &mut Bench, first: QueueId) {
+    bench.remove(first).unwrap();
+    for _ in 0..3 {
+        let ids: Vec<QueueId> = bench.log.shared.index().entries.keys().copied().collect();
+        ids.iter().filter(|id| **id > first).for_each(|id| bench.remove(*id).unwrap());
+        for _ in 0..20 {
+            bench.append(1000).unwrap();
+        }
+        bench.tidy(0);
+    }
+}
+
+#[test]
+fn a_letter_removed_after_it_was_moved_does_not_come_back_from_its_old_place() {
+    let (mut bench, moved) = moved_out_of_a_damaged_segment();
+    remove_all(&mut bench, moved);
+    let (_, recovered) = bench.reopen();
+    assert!(recovered.letters.iter().all(|letter| letter.id != moved));
+}
+
+#[test]
+fn after_a_start_it_does_not_come_back_either() {
+    let (bench, moved) = moved_out_of_a_damaged_segment();
+    let (mut bench, _) = bench.reopen();
+    remove_all(&mut bench, moved);
+    let (_, recovered) = bench.reopen();
+    assert!(recovered.letters.iter().all(|letter| letter.id != moved));
+}
+
+#[test]
+fn identifiers_are_remembered_when_all_letters_are_gone_and_the_disk_is_full() {
+    let mut bench = Bench::new();
+    bench.log.ids = Arc::new(super::super::ids::Ids::above(1 << 62));
+    let id = bench.append(100).unwrap();
+    bench.remove(id).unwrap();
+    bench.disk.limit(Some(0));
+    let (mut bench, _) = bench.reopen();
+    bench.tidy(MINUTES);
+    let (mut bench, _) = bench.reopen();
+    bench.tidy(MINUTES);
+    bench.disk.limit(None);
+    let (bench, _) = bench.reopen();
+    assert!(bench.log.ids.next() > id);
+}
+
+#[test]
+fn a_text_that_no_letter_speaks_of_is_removed_at_the_start() {
+    let bench = Bench::new();
+    let mut draft = super::super::draft::Draft::new(Arc::new(super::super::draft::DraftHome {
+        disk: bench.log.disk.clone(),
+        dir: recover::large_dir(&config()),
+        inline_size: 10,
+        ids: bench.log.ids.clone(),
+    }));
+    draft.write(&[b'x'; 100]).unwrap();
+    std::mem::forget(draft);
+    assert!(bench.disk.names().iter().any(|name| name.contains("/big/")));
+    let (bench, _) = bench.reopen();
+    assert!(!bench.disk.names().iter().any(|name| name.contains("/big/")));
+}
+
+#[test]
+fn what_was_rolled_back_is_not_read_after_what_came_later() {
+    let disk = SimDisk::new();
+    let file = disk.create(std::path::Path::new("x")).unwrap();
+    let record =
+        |seq| super::super::record::Header { seq, ..super::super::log::header(Kind::Remove, QueueId(1), 0, 0) };
+    let bytes: Vec<u8> = [4, 5, 3, 6].into_iter().flat_map(|seq| record(seq).encode(7)).collect();
+    file.write_at(0, &mut [std::io::IoSlice::new(&bytes)]).unwrap();
+    let found = super::super::scan::scan(&*file, 7, 0).unwrap();
+    assert_eq!(found.records.iter().map(|(_, header)| header.seq).collect::<Vec<_>>(), [4, 5, 6]);
 }
 
 #[test]
