@@ -38,7 +38,7 @@ SECTIONS = [
 def fields(path: str, name: str) -> tuple[str, list[tuple[str, str]]]:
     """The type's own comment, and its fields with theirs; what serde skips is no key."""
     text = (ROOT / "crates" / path).read_text()
-    found = re.search(rf"((?:^///.*\n)*)(?:^#\[.*\n)*^pub struct {name} \{{\n(.*?)^\}}", text, re.M | re.S)
+    found = re.search(rf"((?:^///[^\n]*\n)*)(?:^#\[[^\n]*\n)*^pub struct {name} \{{\n(.*?)^\}}", text, re.M | re.S)
     if not found:
         sys.exit(f"crates/{path} has no `pub struct {name}`")
     about = " ".join(line.removeprefix("///").strip() for line in found[1].splitlines())
