@@ -2,6 +2,7 @@
 
 use super::{ConfigCommand, print_json};
 use crate::config;
+use crate::control::{self, Request, Response};
 use crate::fault::Fault;
 use crate::output;
 use crate::server;
@@ -24,14 +25,13 @@ fn check(path: &std::path::Path) -> Result<(), Fault> {
     for line in server::tls::describe(certificates.as_deref()) {
         anstream::println!("{line}");
     }
-    match crate::control::ask(&loaded.config.server.data_dir, &crate::control::Request::Status) {
-        Ok(Some(crate::control::Response::Ok(status))) => {
-            if let Some(error) = status.get("reload_error").and_then(|e| e.as_str()) {
-                let note = output::paint(output::WARN, "note:");
-                anstream::println!("{note} the running server could not reload, and goes on as before:\n{error}");
-            }
-        }
-        Ok(_) | Err(_) => {}
+    // Where no server runs, or this user may not ask it, there is nothing to add.
+    let asked = control::ask(&loaded.config.server.data_dir, &Request::Status);
+    if let Ok(Some(Response::Ok(status))) = asked
+        && let Some(error) = status.get("reload_error").and_then(|e| e.as_str())
+    {
+        let note = output::paint(output::WARN, "note:");
+        anstream::println!("{note} the running server could not reload, and goes on as before:\n{error}");
     }
     anstream::println!("{} {}", output::paint(output::GOOD, "ok"), loaded.path.display());
     Ok(())

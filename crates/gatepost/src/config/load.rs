@@ -53,7 +53,7 @@ fn refuse(problems: &[Problem]) -> Fault {
 
 /// The parser's complaint; for an unknown key, with the table that it stands in and what the sample says of it.
 fn explain(source: &Source, error: &toml::de::Error) -> Problem {
-    let problem = source.from_toml(error);
+    let problem = source.complaint(error);
     if problem.message.contains("unknown field") {
         return problem.help("`gatepost config example` explains every key");
     }

@@ -37,7 +37,7 @@ impl Source {
     }
 
     /// The TOML parser's or a type's complaint.
-    pub fn from_toml(&self, error: &toml::de::Error) -> Problem {
+    pub fn complaint(&self, error: &toml::de::Error) -> Problem {
         self.at(error.span(), error.message().trim().to_owned())
     }
 

@@ -56,8 +56,7 @@ impl Options {
     }
 
     fn flags(&mut self, argument: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), BadOptions> {
-        let mut letters = argument.char_indices().skip(1);
-        while let Some((at, letter)) = letters.next() {
+        for (at, letter) in argument.char_indices().skip(1) {
             let attached = &argument[at + letter.len_utf8()..];
             match letter {
                 't' => self.recipients_from_header = true,
