@@ -385,7 +385,7 @@ mod guessing {
     }
 
     #[test]
-    fn failures_of_a_million_addresses_do_not_fill_the_memory() {
+    fn failures_from_ever_new_addresses_do_not_fill_the_memory() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
         for number in 0..200_000u32 {
             throttle.failed(&limits(), IpAddr::V4(number.wrapping_mul(2_654_435_761).into()), "alice", now);
