@@ -4,6 +4,7 @@
 check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	scripts/documents
 	@echo "locked packages: $$(grep -c '^\[\[package\]\]' Cargo.lock) (at most 450)"
 	@test $$(grep -c '^\[\[package\]\]' Cargo.lock) -le 450
 
@@ -26,3 +27,4 @@ bench:
 
 docs:
 	scripts/rfc.py --write
+	scripts/config_reference.py
