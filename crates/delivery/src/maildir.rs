@@ -129,14 +129,18 @@ pub(crate) fn deliver(
 }
 
 fn store(folder: &Path, hostname: &str, fields: &[u8], body: &Body) -> io::Result<()> {
-    let size = fields.len() as u64 + body.len();
-    let (name, file) = match create(folder, hostname, size) {
+    match try_store(folder, hostname, fields, body) {
+        // A new mailbox, or one of which a crash left only some folders.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             make_folders(folder)?;
-            create(folder, hostname, size)?
+            try_store(folder, hostname, fields, body)
         }
-        other => other?,
-    };
+        other => other,
+    }
+}
+
+fn try_store(folder: &Path, hostname: &str, fields: &[u8], body: &Body) -> io::Result<()> {
+    let (name, file) = create(folder, hostname, fields.len() as u64 + body.len())?;
     let temporary = folder.join("tmp").join(&name);
     let kept = fill(file, fields, body).and_then(|()| {
         std::fs::rename(&temporary, folder.join("new").join(&name))?;
@@ -187,9 +191,10 @@ fn fill(file: File, fields: &[u8], body: &Body) -> io::Result<()> {
     file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
-/// `tmp`, `new` and `cur`, and what is missing above them; only their owner may look in.
+/// `new`, `cur` and `tmp`, and what is missing above them; only their owner may look in. `tmp` comes last: where it is,
+/// all of them are.
 fn make_folders(folder: &Path) -> io::Result<()> {
-    for name in ["tmp", "new", "cur"] {
+    for name in ["new", "cur", "tmp"] {
         DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
     }
     // The entries must survive a crash as the letter will: user, domain, root.

@@ -115,6 +115,19 @@ fn many_letters_at_once_are_as_many_files() {
 }
 
 #[test]
+fn a_mailbox_that_a_crash_left_half_made_is_completed() {
+    for made in [&["tmp"][..], &["new"], &["tmp", "cur"], &["new", "cur"]] {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("a.example/ann");
+        made.iter().for_each(|part| std::fs::create_dir_all(folder.join(part)).unwrap());
+        put(&folder, b"x\r\n").unwrap_or_else(|error| panic!("{made:?}: {error}"));
+        assert_eq!(letters(&folder).len(), 1);
+        assert_eq!(std::fs::read_dir(folder.join("tmp")).unwrap().count(), 0);
+        assert!(folder.join("cur").is_dir());
+    }
+}
+
+#[test]
 fn a_host_name_cannot_break_the_file_name() {
     let name = unique_name("a/b:c", 5);
     assert!(name.contains(".a\\057b\\072c,S=5") && !name.contains('/'), "{name}");
