@@ -116,7 +116,9 @@ fn status(failing: &Failing) -> EnhancedCode {
     }
 }
 
-/// The host's name, where a server said it: `mx1.example.net [192.0.2.1]:25`.
+/// The host's name, where a server said it: `mx1.example.net [192.0.2.1]:25`; its address where it has no name.
 fn remote(by: &str) -> Option<&str> {
-    by.split_once(" [").map(|(host, _)| host).filter(|host| !host.is_empty())
+    let (host, address) = by.split_at(by.find('[')?);
+    let address = address.get(..=address.find(']')?)?;
+    Some(Some(host.trim_end()).filter(|host| !host.is_empty()).unwrap_or(address))
 }

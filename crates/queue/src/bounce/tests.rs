@@ -52,6 +52,13 @@ fn the_sender_is_told_who_said_no_and_in_what_words() {
 }
 
 #[test]
+fn a_server_without_a_name_goes_by_its_address() {
+    let text = text(failing(Reply::new(550, (5, 1, 1), "no Bob here"), "[192.0.2.1]:25", false));
+    assert!(text.contains("Remote-MTA: dns; [192.0.2.1]\r\n"), "{text}");
+    assert!(text.contains("Diagnostic-Code: smtp; 550 5.1.1 no Bob here"), "{text}");
+}
+
+#[test]
 fn an_expired_letter_has_the_status_of_one() {
     let text = text(failing(Reply::new(450, (4, 2, 1), "mailbox busy"), "mx1.far.example [192.0.2.1]:25", true));
     assert!(text.contains("Status: 4.4.7\r\n") && text.contains("mailbox busy"), "{text}");
