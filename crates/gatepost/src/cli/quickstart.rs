@@ -80,7 +80,7 @@ async fn serve(arguments: &Quickstart, house: House) -> Result<(), Fault> {
     }
     let failed = rows.iter().filter(|row| !row.ok).count();
     if !arguments.exit {
-        server.until_told_to_stop().await?;
+        server.until_told_to_stop(crate::server::Signals::catch()?).await?;
     } else {
         server.stop().await;
     }

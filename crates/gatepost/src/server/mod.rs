@@ -11,6 +11,7 @@ mod house;
 mod listeners;
 pub mod log;
 mod pickup;
+mod signals;
 pub mod tls;
 
 use std::net::TcpListener;
@@ -18,7 +19,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 
 use crate::config::{Config, Loaded};
@@ -27,6 +27,7 @@ use crate::fault::Fault;
 use crate::sendmail::dropbox::Dropbox;
 
 pub use bind::bind;
+pub use signals::Signals;
 
 use house::Rooms;
 use listeners::Listeners;
@@ -101,11 +102,8 @@ impl Server {
     ///
     /// # Errors
     /// Exit code 6 when the spool has failed.
-    pub async fn until_told_to_stop(self: &Arc<Self>) -> Result<(), Fault> {
-        let cannot = |error: std::io::Error| Fault::io(Exit::Failed, "signals cannot be awaited", &error);
-        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(cannot)?;
+    pub async fn until_told_to_stop(self: &Arc<Self>, signals: Signals) -> Result<(), Fault> {
+        let Signals { mut terminate, mut interrupt, mut hangup } = signals;
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
