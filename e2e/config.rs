@@ -61,7 +61,7 @@ fn a_wrong_unit_is_shown() {
 
 #[test]
 fn a_domain_twice_is_shown() {
-    is_refused(&with("[domains.local.\"Example.TEST\"]\nmailboxes = [\"eve\"]\n"), "Example.TEST", &["twice"]);
+    is_refused(&with("[domains.local.\"Example.TEST\"]\nmailboxes = [\"eve\"]\n"), "[domains.local.", &["twice"]);
 }
 
 #[test]

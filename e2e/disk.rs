@@ -36,15 +36,15 @@ fn a_full_disk_is_said_and_loses_nothing() {
     let house = crate::relay_house()
         .route("*", ([127, 0, 0, 1], port).into())
         .retry(&["0s", "1s"])
-        .set("queue", "free_disk = \"2MB\"\nsegment_size = \"1MB\"");
-    let program = on_small_disk(house, "16m");
+        .set("queue", "min_free = \"8MB\"");
+    let program = on_small_disk(house, "64m");
 
     let mut promised = HashSet::new();
     let mut refusal = None;
     let mut client = on_relay(&program);
-    for number in 0..400 {
+    for number in 0..200 {
         let from = format!("big-{number}@load.test");
-        let big = letter_of_size(&from, "to@sink.test", &format!("big-{number}"), 100_000);
+        let big = letter_of_size(&from, "to@sink.test", &format!("big-{number}"), 500_000);
         let reply = try_letter(&mut client, &from, &big);
         match reply.code {
             250 => promised.insert(format!("<{from}>")),
@@ -54,7 +54,7 @@ fn a_full_disk_is_said_and_loses_nothing() {
             }
         };
     }
-    let refusal = refusal.expect("16 MB hold no 40 MB of letters");
+    let refusal = refusal.expect("64 MB hold no 100 MB of letters");
     assert_eq!(refusal.code, 452, "{refusal}\n{}", program.log());
     assert!(refusal.says("4.3.1"), "{refusal}");
     assert!(promised.len() > 20, "only {} letters fitted", promised.len());
@@ -65,7 +65,7 @@ fn a_full_disk_is_said_and_loses_nothing() {
         let came: HashSet<String> = sink.look(|letters| letters.iter().map(|letter| letter.from.clone()).collect());
         promised.is_subset(&came)
     });
-    assert!(sink.look(|letters| letters.iter().all(|letter| letter.bytes.len() > 100_000)), "half a letter");
+    assert!(sink.look(|letters| letters.iter().all(|letter| letter.bytes.len() > 500_000)), "half a letter");
     wait_until(Duration::from_secs(30), "room again", || {
         let mut client = on_relay(&program);
         let letter = harness::letter("after@load.test", "to@sink.test", "after");
@@ -96,10 +96,10 @@ fn a_letter_that_does_not_fit_is_refused_before_it_is_sent() {
         return;
     }
     let house = crate::house().listen(Profile::Relay).local("example.test", &["bob"]);
-    let house = house.set("queue", "free_disk = \"1MB\"\nsegment_size = \"1MB\"");
-    let program = on_small_disk(house, "16m");
+    let house = house.set("queue", "min_free = \"1MB\"");
+    let program = on_small_disk(house, "64m");
     let mut client = on_relay(&program);
-    let reply = client.ask("MAIL FROM:<a@b.test> SIZE=30000000");
+    let reply = client.ask("MAIL FROM:<a@b.test> SIZE=45000000");
     assert_eq!(reply.code, 452, "{reply}");
     client.say("MAIL FROM:<a@b.test> SIZE=1000", 250);
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::maildir::contains;
-use harness::{FakeDns, House, Maildir, Program, Sink, Stage, free_port, wait_for, wait_until};
+use harness::{Client, FakeDns, House, Maildir, Profile, Program, Sink, Stage, free_port, wait_for, wait_until};
 
 use crate::{ANNA, PASSWORD, from_anna, house, on_relay, relay_house};
 
@@ -23,7 +23,7 @@ fn reports(program: &Program) -> Maildir {
 
 /// Waits for the report about `to` and holds it against RFC 3464.
 fn report_about(program: &Program, to: &str, status: &str) -> String {
-    let bytes = reports(program).wait_for_letter(&format!("Final-Recipient: rfc822;{to}"));
+    let bytes = reports(program).wait_for_letter(&format!("Final-Recipient: rfc822; {to}"));
     let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
     for part in [
         "Return-Path: <>\n",
@@ -93,7 +93,7 @@ fn a_permanent_failure_is_reported_in_the_servers_own_words() {
     let program = with_anna().route("*", sink.address()).start();
     send(&program, "x@b.test", "given-back");
     let text = report_about(&program, "x@b.test", "5.1.1");
-    assert!(text.contains("nobody of that name lives here"), "{text}");
+    assert!(text.contains("Diagnostic-Code: smtp; 550 5.1.1 nobody of that name lives here"), "{text}");
     assert!(text.contains("Subject: given-back"), "the letter's own header is missing:\n{text}");
 }
 
@@ -123,8 +123,9 @@ fn rows(program: &Program) -> Vec<serde_json::Value> {
 fn who_wants_no_report_gets_none() {
     let sink = Sink::start();
     sink.answer(Stage::Rcpt, "", "550 5.1.1 nobody", 100);
-    let program = with_anna().route("*", sink.address()).start();
-    let mut client = on_relay(&program);
+    let program = with_anna().listen_with(Profile::Relay, "dsn = true").route("*", sink.address()).start();
+    let mut client = Client::connect(program.house.addresses(Profile::Relay)[1]);
+    client.hello();
     client.say(&format!("MAIL FROM:<{ANNA}>"), 250);
     client.say("RCPT TO:<x@b.test> NOTIFY=NEVER", 250);
     client.say("DATA", 354);
@@ -192,7 +193,7 @@ fn a_domain_that_takes_no_mail_fails_at_once() {
 fn a_domain_that_leads_back_to_us_fails() {
     let dns = FakeDns::start();
     let house = with_anna().dns(dns.address());
-    let port = house.address(harness::Profile::Relay).port();
+    let port = house.address(Profile::Relay).port();
     dns.mx("circle.test", &[(10, harness::house::HOSTNAME)]);
     dns.a(harness::house::HOSTNAME, &["127.0.0.1"]);
     let program = house.mx_port(port).start();
@@ -269,7 +270,7 @@ fn a_submitter_hears_of_failures_too() {
         .account("anna", PASSWORD, &[ANNA])
         .route("*", sink.address())
         .start();
-    let mut client = crate::as_anna(&program, harness::Profile::Submission);
+    let mut client = crate::as_anna(&program, Profile::Submission);
     client.deliver(ANNA, &["x@b.test"], &from_anna("x@b.test", "submitted"));
     let text = report_about(&program, "x@b.test", "5.6.0");
     assert!(text.contains("not that"), "{text}");

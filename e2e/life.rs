@@ -106,6 +106,23 @@ fn the_end_waits_for_letters_under_way() {
 }
 
 #[test]
+fn a_signal_is_heard_as_soon_as_anybody_is_served() {
+    for _ in 0..5 {
+        let house = house().listen(Profile::Relay).local("example.test", &["bob"]);
+        house.furnish();
+        let address = house.address(Profile::Relay);
+        let mut program = Program::launch(house);
+        // Greeted, it serves: from here on SIGHUP must not end it, and SIGTERM must end it well.
+        wait_until(Duration::from_secs(30), "a greeting", || {
+            Client::try_connect(address).is_ok_and(|mut client| client.try_reply().is_ok_and(|reply| reply.code == 220))
+        });
+        program.hang_up();
+        assert_eq!(Client::connect(address).reply().code, 220);
+        program.stop();
+    }
+}
+
+#[test]
 fn the_end_does_not_wait_for_ever() {
     let mut program =
         house().listen(Profile::Relay).local("example.test", &["bob"]).set("server", "drain = \"1s\"").start();

@@ -40,6 +40,7 @@ fn one_letter_comes_once_by_two_ways() {
     let mut client = on_relay(&program);
     let to = ["info@example.test", "sales@example.test", "bob@example.test"];
     client.deliver("a@b.test", &to, &from_anna(to[0], "only-once"));
+    program.maildir("bob@example.test").wait_for_letter("only-once");
     send(&program, "bob@example.test", "the-next");
     program.maildir("bob@example.test").wait_for_letter("the-next");
     let came = program.maildir("bob@example.test").letters();

@@ -102,7 +102,11 @@ fn a_connection_is_kept_for_the_next_letter() {
 fn what_the_next_hop_offers_is_used() {
     let all = ["PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING"];
     let sink = Sink::builder().offer(&all).start();
-    let program = relay_house().route("*", sink.address()).start();
+    let program = crate::house()
+        .listen_with(Profile::Relay, "dsn = true")
+        .relay_from_loopback()
+        .route("*", sink.address())
+        .start();
     let mut client = on_relay(&program);
     client.say("MAIL FROM:<a@a.test> BODY=8BITMIME RET=HDRS ENVID=e1", 250);
     client.say("RCPT TO:<x@b.test> NOTIFY=FAILURE,DELAY ORCPT=rfc822;x@b.test", 250);

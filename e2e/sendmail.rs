@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use harness::{Ended, House, Profile, Program, run};
+use harness::{Ended, House, Profile, run};
 
 use crate::{ANNA, annas_house, house};
 
@@ -52,13 +52,13 @@ fn a_single_dot_ends_the_letter_unless_told_otherwise() {
 
 #[test]
 fn a_letter_given_while_the_server_is_down_is_picked_up_at_start() {
-    let house = house().listen(Profile::Relay).local("example.test", &["bob"]);
-    house.furnish();
-    let ended = sendmail(&house, &["-f", ANNA, "bob@example.test"], b"Subject: down\n\nwhile it was down\n");
-    assert!(ended.success(), "{ended}");
-    let mut program: Program = Program::start(house);
-    program.maildir("bob@example.test").wait_for_letter("while it was down");
+    let mut program = house().listen(Profile::Relay).local("example.test", &["bob"]).start();
     program.stop();
+    let ended = sendmail(&program.house, &["-f", ANNA, "bob@example.test"], b"Subject: down\n\nwhile it was down\n");
+    assert!(ended.success(), "{ended}");
+    program.restart();
+    program.maildir("bob@example.test").wait_for_letter("while it was down");
+    program.kill();
     let ended = sendmail(&program.house, &["bob@example.test"], b"Subject: again\n\ndown again\n");
     assert!(ended.success(), "{ended}");
     program.restart();

@@ -171,8 +171,9 @@ impl House {
     }
 
     /// What to wait before the first attempt, before the second and so on; the last one also before all others.
-    pub fn retry(self, steps: &[&str]) -> House {
+    pub fn retry(mut self, steps: &[&str]) -> House {
         let last = steps.last().expect("at least one step");
+        self.settings.retain(|(table, line)| *table != "queue.retry" || !line.starts_with("intervals"));
         self.set("queue.retry", &format!("intervals = {steps:?}\nthen = {last:?}\njitter = \"0%\""))
     }
 
@@ -214,6 +215,12 @@ impl House {
         self.folder.path()
     }
 
+    /// Leaves the folder there when the house goes.
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.folder.disable_cleanup(true);
+        self.folder.path()
+    }
+
     pub fn ca(&self) -> &Ca {
         &self.ca
     }
@@ -232,11 +239,12 @@ impl House {
 
     /// Where the first listener of this profile listens.
     pub fn address(&self, profile: Profile) -> SocketAddr {
-        self.addresses(profile).next().expect("a listener of this profile")
+        *self.addresses(profile).first().expect("a listener of this profile")
     }
 
-    pub(crate) fn addresses(&self, profile: Profile) -> impl Iterator<Item = SocketAddr> {
-        self.listeners.iter().filter(move |listener| listener.profile == profile).map(|listener| listener.address)
+    /// Where all listeners of this profile listen, in the order in which they were named.
+    pub fn addresses(&self, profile: Profile) -> Vec<SocketAddr> {
+        self.listeners.iter().filter(|listener| listener.profile == profile).map(|listener| listener.address).collect()
     }
 
     pub(crate) fn every_address(&self) -> impl Iterator<Item = SocketAddr> {

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -108,6 +107,8 @@ pub struct Program {
     pub house: House,
     child: Child,
     log: Arc<Mutex<String>>,
+    /// How long the log was when this process began.
+    log_begins: usize,
 }
 
 impl Program {
@@ -124,16 +125,18 @@ impl Program {
     /// Starts without waiting.
     pub fn launch(house: House) -> Program {
         let (child, log) = spawn(&house, &Arc::default());
-        Program { house, child, log }
+        Program { house, child, log, log_begins: 0 }
     }
 
     /// Starts again in the same house, after the end of the last process.
     pub fn restart(&mut self) {
         assert!(self.ended().is_some(), "it still runs");
+        self.log_begins = lock(&self.log).len();
         (self.child, self.log) = spawn(&self.house, &self.log);
         self.wait_until_listening();
     }
 
+    /// A socket takes connections from the moment when it is bound; the program says so once it also serves them.
     fn wait_until_listening(&mut self) {
         let addresses: Vec<_> = self.house.every_address().collect();
         for address in addresses {
@@ -141,7 +144,8 @@ impl Program {
                 if let Some(status) = self.ended() {
                     panic!("the program ended with {status}:\n{}", self.log());
                 }
-                TcpStream::connect(address).is_ok()
+                let log = lock(&self.log);
+                log.get(self.log_begins..).is_some_and(|log| log.contains(&format!("listening address={address}")))
             });
         }
     }
@@ -250,6 +254,9 @@ impl Drop for Program {
         self.kill();
         if std::thread::panicking() {
             eprintln!("--- configuration\n{}\n--- the program's log\n{}", self.house.toml(), self.log());
+            if std::env::var_os("KEEP").is_some() {
+                eprintln!("--- kept: {}", self.house.keep().display());
+            }
         }
     }
 }
