@@ -15,11 +15,11 @@
 //! - In the young segment there is room for the removal of each letter that lies here, so that a full disk can empty.
 //!
 //! # See also
-//! `compact.rs`: what becomes of segments once they are full. `recover.rs`: how a log comes to be.
+//! `room.rs`: segments are extended, begun and sealed. `apply.rs`: what a written record changes. `compact.rs`: what becomes
+//! of segments once they are full. `recover.rs`: how a log comes to be.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,17 +29,11 @@ use super::body::Body;
 use super::disk::{Disk, is_full};
 use super::draft::LargeDraft;
 use super::ids::Ids;
-use super::index::{Entry, Index, Place, Shared};
-use super::record::{FIRST, Generation, HEADER, Header, Kind, Large, SegmentHead};
-use super::segment::{Segment, Unwritten, segment_path};
+use super::index::Shared;
+use super::record::{Header, Kind, Large};
+use super::segment::{Segment, Unwritten};
 use super::{SpoolConfig, SpoolError};
-use crate::letter::{QueueId, Timestamp};
-
-/// A chunk is written when it has this many records or octets.
-const CHUNK_RECORDS: usize = 340;
-const CHUNK_BYTES: u64 = 8 << 20;
-/// Room kept beyond the removals, for states and the seal.
-const MOST_SPARE: u64 = 16 << 10;
+use crate::letter::QueueId;
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, SpoolError>>;
 
@@ -72,7 +66,7 @@ pub(super) enum Op {
 
 /// What a written record changes, and who waits for it.
 #[derive(Debug)]
-enum Effect {
+pub(super) enum Effect {
     Append {
         prefix: u32,
         large: Option<LargeDraft>,
@@ -91,7 +85,7 @@ enum Effect {
 }
 
 #[derive(Debug)]
-enum Waiting {
+pub(super) enum Waiting {
     Body(Answer<Body>, Body),
     Done(Answer<()>),
 }
@@ -131,13 +125,13 @@ pub(super) struct Log {
     pub moved: Vec<u32>,
     /// Until when nothing is moved, because the disk was full.
     pub rest_until: u64,
-    chunk: Vec<(Unwritten, Effect)>,
-    chunk_bytes: u64,
-    waiting: Vec<Waiting>,
+    pub chunk: Vec<(Unwritten, Effect)>,
+    pub chunk_bytes: u64,
+    pub waiting: Vec<Waiting>,
     /// Changes that found no room: the newest state, or `None` for a removal.
     late: BTreeMap<QueueId, Option<Vec<u8>>>,
     /// Files of letters whose removal is written, but not yet durable.
-    dead_texts: Vec<Large>,
+    pub dead_texts: Vec<Large>,
     failure: Option<Arc<str>>,
 }
 
@@ -390,206 +384,6 @@ impl Log {
         if let Some(answer) = answer {
             drop(answer.send(Err(self.error(trouble))));
         }
-    }
-
-    /// The chunk is in the file from `start`: the index and the counts of the segments follow.
-    fn apply(&mut self, mut start: u64) {
-        let Some(number) = self.young else { return };
-        let shared = self.shared.clone();
-        let mut index = shared.index();
-        for (record, effect) in std::mem::take(&mut self.chunk) {
-            let offset = NonZeroU32::new(start as u32).unwrap_or(NonZeroU32::MIN);
-            let place = Place { segment: number, offset, len: record.header.len };
-            start += record.size();
-            match effect {
-                Effect::Append { prefix, large, answer } => {
-                    let body = self.apply_append(&mut index, place, record, prefix, large);
-                    self.waiting.extend(body.map(|body| Waiting::Body(answer, body)));
-                }
-                Effect::Update { answer } => {
-                    self.apply_update(&mut index, record.header.id, place);
-                    self.waiting.extend(answer.map(Waiting::Done));
-                }
-                Effect::Remove { answer } => {
-                    self.apply_remove(&mut index, record.header.id, number);
-                    self.waiting.extend(answer.map(Waiting::Done));
-                }
-                Effect::Bury { segments } => {
-                    let buried = segments.into_iter().filter(|segment| *segment != number);
-                    let removes = buried.map(|segment| (record.header.id, segment));
-                    if let Some(young) = self.segments.get_mut(&number) {
-                        young.removes.extend(removes);
-                    }
-                }
-            }
-        }
-    }
-
-    fn apply_append(
-        &mut self,
-        index: &mut Index,
-        place: Place,
-        record: Unwritten,
-        prefix: u32,
-        large: Option<LargeDraft>,
-    ) -> Option<Body> {
-        let (id, front) = (record.header.id, record.header.front);
-        let entry = Entry { message: place, front, prefix, state: None };
-        let segment = self.segments.get_mut(&place.segment)?;
-        segment.gain(place.len);
-        index.entries.insert(id, entry);
-        let text = large.map(|large| {
-            index.large.insert(id, large.large());
-            Arc::new(large.keep())
-        });
-        let large = text.is_some();
-        let disk = entry.on_disk(id, segment.file.clone(), segment.head.salt, text);
-        let prefix = record.front.slice(record.front.len().saturating_sub(prefix as usize)..);
-        Some(if large { Body::on_disk(disk) } else { Body::hot(prefix, record.text, disk) })
-    }
-
-    fn apply_update(&mut self, index: &mut Index, id: QueueId, place: Place) {
-        let Some(entry) = index.entries.get_mut(&id) else { return };
-        let old = entry.state.replace(place);
-        self.gain(place);
-        old.into_iter().for_each(|old| self.lose(old));
-    }
-
-    fn apply_remove(&mut self, index: &mut Index, id: QueueId, young: u32) {
-        let Some(entry) = index.entries.remove(&id) else { return };
-        self.dead_texts.extend(index.large.remove(&id));
-        self.lose(entry.message);
-        entry.state.into_iter().for_each(|state| self.lose(state));
-        // Old copies may lie in segments whose letters were moved.
-        let holders = self.moved.iter().copied().chain([entry.message.segment]).filter(|segment| *segment != young);
-        let removes: Vec<(QueueId, u32)> = holders.map(|segment| (id, segment)).collect();
-        if let Some(young) = self.segments.get_mut(&young) {
-            young.removes.extend(removes);
-        }
-    }
-
-    pub fn gain(&mut self, place: Place) {
-        if let Some(segment) = self.segments.get_mut(&place.segment) {
-            segment.gain(place.len);
-        }
-    }
-
-    pub fn lose(&mut self, place: Place) {
-        if let Some(segment) = self.segments.get_mut(&place.segment) {
-            segment.lose(place.len);
-        }
-    }
-
-    /// Octets that a record must leave free: room for the removal of each letter, itself included.
-    fn keep_free(&self, purpose: Purpose) -> u64 {
-        let letters = self.shared.index().entries.len() + self.chunk.len() + 1;
-        let removals = (letters as u64 * HEADER as u64).min(self.config.segment_size / 4);
-        match purpose {
-            Purpose::Letter => removals + MOST_SPARE.min(self.config.segment_size / 16),
-            Purpose::State => removals,
-            Purpose::Removal => 0,
-        }
-    }
-
-    /// Sees to it that the young segment has room for a record of this size after the chunk.
-    fn make_room(&mut self, size: u64, purpose: Purpose) -> Result<(), Trouble> {
-        if self.failure.is_some() {
-            return Err(Trouble::Failed);
-        }
-        if self.chunk.len() >= CHUNK_RECORDS || self.chunk_bytes + size > CHUNK_BYTES {
-            self.flush()?;
-        }
-        let need = self.chunk_bytes + size + self.keep_free(purpose);
-        let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return self.roll(need) };
-        let end = young.end + need;
-        if end <= young.room {
-            return Ok(());
-        }
-        if end > self.config.segment_size && young.end + self.chunk_bytes > FIRST {
-            self.flush()?;
-            return self.roll(size + self.keep_free(purpose));
-        }
-        let wanted = (end + self.config.preallocate).min(self.config.segment_size).max(end);
-        match young.extend(wanted, end) {
-            Ok(()) => Ok(()),
-            Err(error) if is_full(&error) => Err(Trouble::Full),
-            Err(error) => Err(self.fail("cannot extend the segment", &error)),
-        }
-    }
-
-    /// Begins a new young segment with that much room; the old one is sealed.
-    pub fn roll(&mut self, need: u64) -> Result<(), Trouble> {
-        let new = self.create(Generation::Young, need)?;
-        if let Some(old) = self.young.replace(new) {
-            self.seal(old)?;
-        }
-        Ok(())
-    }
-
-    fn sync_young(&mut self) -> Result<(), Trouble> {
-        if self.failure.is_some() {
-            return Err(Trouble::Failed);
-        }
-        let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return Ok(()) };
-        match young.sync() {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.fail("cannot sync the segment", &error)),
-        }
-    }
-
-    /// A segment file, durable with its head and its name before anything is written to it.
-    pub fn create(&mut self, generation: Generation, need: u64) -> Result<u32, Trouble> {
-        let number = self.next_number;
-        self.next_number += 1;
-        let salt = getrandom::u32().unwrap_or(number.wrapping_mul(0x9e37_79b9) ^ self.seq as u32);
-        let (created, floor) = (Timestamp::now().0, self.ids.last());
-        let head = SegmentHead { generation, number: number.into(), salt, created, floor };
-        let path = segment_path(&self.config.dir, head.number);
-        match self.create_file(&path, head, need) {
-            Ok(segment) => {
-                self.shared.index().files.insert(number, (segment.file.clone(), salt));
-                self.segments.insert(number, segment);
-                Ok(number)
-            }
-            Err(error) if is_full(&error) => {
-                // What stays of it has no records, and is removed at the next start.
-                let _ = self.disk.remove(&path);
-                Err(Trouble::Full)
-            }
-            Err(error) => Err(self.fail("cannot begin a segment", &error)),
-        }
-    }
-
-    fn create_file(&self, path: &std::path::Path, head: SegmentHead, need: u64) -> io::Result<Segment> {
-        let file = self.disk.create(path)?;
-        let mut segment = Segment::new(head, file);
-        let wanted = (FIRST + need + self.config.preallocate).min(self.config.segment_size);
-        segment.extend(wanted, FIRST + need)?;
-        segment.file.write_at(0, &mut [io::IoSlice::new(&head.encode())])?;
-        segment.file.sync_data()?;
-        self.disk.sync_dir(&self.config.dir)?;
-        Ok(segment)
-    }
-
-    /// Nothing more is written to this segment. All of it is durable, its last record says so, spare room is given back.
-    pub fn seal(&mut self, number: u32) -> Result<(), Trouble> {
-        self.seq += 1;
-        let seal = Header { seq: self.seq, ..header(Kind::Seal, QueueId(0), 0, 0) };
-        let seal = Unwritten { header: seal, front: Bytes::new(), text: Bytes::new() };
-        let Some(segment) = self.segments.get_mut(&number) else { return Ok(()) };
-        let sealed = segment.sync().and_then(|()| match segment.write([&seal].into_iter()) {
-            // It is a help for a later scan, no more.
-            Err(error) if is_full(&error) => Ok(()),
-            answer => answer,
-        });
-        if let Err(error) = sealed.and_then(|()| segment.file.set_size(segment.end)) {
-            return Err(self.fail("cannot seal the segment", &error));
-        }
-        segment.durable = segment.end;
-        segment.room = segment.end;
-        segment.sealed = true;
-        segment.sealed_at = Timestamp::now().0;
-        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The durable store of letters: an append-only segment log, one writer, group commit.
 
+mod apply;
 mod body;
 mod compact;
 mod disk;
@@ -13,6 +14,7 @@ mod log;
 mod real;
 mod record;
 mod recover;
+mod room;
 mod scan;
 mod segment;
 #[cfg(test)]
