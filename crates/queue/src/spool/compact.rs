@@ -3,6 +3,7 @@
 //! | segment | what is done |
 //! |---|---|
 //! | young, nothing needed in it, larger than one preallocation | a new one is begun |
+//! | young, hardly anything needed in it, and the disk is nearly full | a new one is begun |
 //! | sealed, nothing needed in it | removed |
 //! | sealed, less than a quarter needed; or young and older than ten minutes | what is needed moves to the slow one |
 //! | sealed for a while, still needed | gets a hint, for a quick start |
@@ -40,7 +41,7 @@ const OLD: u64 = 10 * 60 * 1000;
 /// A sealed segment that is needed after so long (ms) gets a hint.
 const HINT_AFTER: u64 = 30 * 1000;
 /// After the disk was found full, nothing is moved for so long (ms).
-const REST: u64 = 60 * 1000;
+const REST: u64 = 15 * 1000;
 /// So many small slow segments may lie about (each start may leave one) before they are merged.
 const SMALL_ONES: usize = 8;
 
@@ -97,23 +98,39 @@ impl Log {
             self.slow = None;
             return self.seal(slow).is_ok();
         }
-        let worth = FIRST + self.config.preallocate.min(self.config.segment_size / 2);
-        dead(self, self.young, worth).is_some() && self.roll_dead()
+        let Some(young) = self.young.and_then(|young| self.segments.get(&young)) else { return false };
+        let usual = self.config.preallocate.min(self.config.segment_size / 2);
+        let (dead, sparse) = (young.live == 0, sparse(young.live_bytes, young.end));
+        let used = young.end - FIRST;
+        if !sparse || used <= usual / 64 || (used <= usual && !self.is_pressed()) {
+            return false;
+        }
+        // Survivors can be moved only out of a sealed segment; but while there is room, time may make it a dead one.
+        if dead { self.roll_dead() } else { self.is_pressed() && self.roll(0).is_ok() }
+    }
+
+    /// Room on disk is short: what can be given back is.
+    fn is_pressed(&self) -> bool {
+        let short = 4 * self.config.preallocate;
+        self.pressed || self.disk.free_space(&self.config.dir).is_ok_and(|free| free < short)
     }
 
     /// On a full disk the dead segment's spare room makes place for its successor.
     fn roll_dead(&mut self) -> bool {
-        match self.roll(0) {
-            Err(Trouble::Full) => {
-                let young = self.young.and_then(|young| self.segments.get_mut(&young)).filter(|y| y.room > y.end);
-                let freed = young.is_some_and(|young| {
-                    young.room = young.end;
-                    young.file.set_size(young.end).is_ok()
-                });
-                freed && self.roll(0).is_ok()
-            }
-            rolled => rolled.is_ok(),
+        let rolled = self.roll(0);
+        let young = self.young.and_then(|young| self.segments.get_mut(&young)).filter(|young| young.room > young.end);
+        let Some(young) = young.filter(|_| rolled == Err(Trouble::Full)) else { return rolled.is_ok() };
+        young.room = young.end;
+        if young.file.set_size(young.end).is_ok() && self.roll(0).is_ok() {
+            return true;
         }
+        // It did not do: the room is taken back.
+        let need = self.removals();
+        if let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) {
+            let end = young.end + need;
+            let _ = young.extend(end, end);
+        }
+        false
     }
 
     /// Removes a sealed segment in which nothing is needed.
@@ -160,7 +177,6 @@ impl Log {
     /// Finds a segment whose survivors should move.
     fn choose(&mut self, now: u64) -> bool {
         let sealed = || self.segments.values().filter(|s| s.sealed && !s.stuck && s.live > 0);
-        let sparse = |live: u64, end: u64| live < end / 4;
         let small = |s: &&Segment| s.head.generation == Generation::Slow && s.end < self.config.segment_size / 4;
         let chosen = sealed().find(|s| {
             let old = s.head.generation == Generation::Young && now.saturating_sub(s.head.created) > OLD;
@@ -314,6 +330,9 @@ impl Log {
     fn write_a_hint(&mut self, now: u64) -> bool {
         let due =
             |s: &&mut Segment| s.sealed && !s.hinted && s.live > 0 && now.saturating_sub(s.sealed_at) >= HINT_AFTER;
+        if self.is_pressed() {
+            return false;
+        }
         let Some(segment) = self.segments.values_mut().find(due) else { return false };
         hint::write(&*self.disk, &self.config.dir, segment);
         true
@@ -332,6 +351,11 @@ impl Log {
             hint::write(&*self.disk, &self.config.dir, segment);
         }
     }
+}
+
+/// Most of it is not needed any more.
+fn sparse(live: u64, end: u64) -> bool {
+    live < end / 4
 }
 
 /// A message's record, checksums and all; `seq` may be given later.

@@ -123,6 +123,8 @@ pub(super) struct Log {
     pub moving: Option<super::compact::Moving>,
     /// Segments in which there may be older copies of letters that are elsewhere now.
     pub moved: Vec<u32>,
+    /// Something was refused for want of room, and none has come since.
+    pub pressed: bool,
     /// Until when nothing is moved, because the disk was full.
     pub rest_until: u64,
     pub chunk: Vec<(Unwritten, Effect)>,
@@ -149,6 +151,7 @@ impl Log {
             seq: 0,
             moving: None,
             moved: Vec::new(),
+            pressed: false,
             rest_until: 0,
             chunk: Vec::new(),
             chunk_bytes: 0,
@@ -358,6 +361,7 @@ impl Log {
     }
 
     fn refuse(&mut self, record: Unwritten, effect: Effect, trouble: Trouble) {
+        self.pressed = true;
         let (id, full) = (record.header.id, trouble == Trouble::Full);
         let answer = match effect {
             Effect::Append { large, answer, .. } => {

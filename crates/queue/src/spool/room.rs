@@ -23,13 +23,17 @@ const CHUNK_BYTES: u64 = 8 << 20;
 const MOST_SPARE: u64 = 16 << 10;
 
 impl Log {
-    /// Octets that a record must leave free: room for the removal of each letter, itself included.
-    fn keep_free(&self, purpose: Purpose) -> u64 {
+    /// Room for the removal of each letter.
+    pub fn removals(&self) -> u64 {
         let letters = self.shared.index().entries.len() + self.chunk.len() + 1;
-        let removals = (letters as u64 * HEADER as u64).min(self.config.segment_size / 4);
+        (letters as u64 * HEADER as u64).min(self.config.segment_size / 4)
+    }
+
+    /// Octets that a record must leave free.
+    fn keep_free(&self, purpose: Purpose) -> u64 {
         match purpose {
-            Purpose::Letter => removals + MOST_SPARE.min(self.config.segment_size / 16),
-            Purpose::State => removals,
+            Purpose::Letter => self.removals() + MOST_SPARE.min(self.config.segment_size / 16),
+            Purpose::State => self.removals(),
             Purpose::Removal => 0,
         }
     }
@@ -54,15 +58,18 @@ impl Log {
         }
         let wanted = (end + self.config.preallocate).min(self.config.segment_size).max(end);
         match young.extend(wanted, end) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.pressed = false;
+                Ok(())
+            }
             Err(error) if is_full(&error) => Err(Trouble::Full),
             Err(error) => Err(self.fail("cannot extend the segment", &error)),
         }
     }
 
-    /// Begins a new young segment with that much room; the old one is sealed.
+    /// Begins a new young segment with that much room, and for all removals in any case; the old one is sealed.
     pub fn roll(&mut self, need: u64) -> Result<(), Trouble> {
-        let new = self.create(Generation::Young, need)?;
+        let new = self.create(Generation::Young, need.max(self.removals()))?;
         if let Some(old) = self.young.replace(new) {
             self.seal(old)?;
         }
@@ -90,6 +97,7 @@ impl Log {
         let path = segment_path(&self.config.dir, head.number);
         match self.create_file(&path, head, need) {
             Ok(segment) => {
+                self.pressed = false;
                 self.shared.index().files.insert(number, (segment.file.clone(), salt));
                 self.segments.insert(number, segment);
                 Ok(number)

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::body::Body;
 use super::disk::{Disk, is_full};
 use super::draft::{Draft, DraftHome, Text};
+use super::index::Shared;
 use super::log::{Answer, Log, Op};
 use super::{Envelope, SpoolError};
 use crate::letter::Timestamp;
@@ -76,7 +77,27 @@ impl Inbox {
 }
 
 pub(super) fn start(inbox: Arc<Inbox>, log: Log) -> std::io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("spool".to_owned()).spawn(move || run(&inbox, log))
+    let end = End { inbox: inbox.clone(), shared: log.shared.clone() };
+    thread::Builder::new().name("spool".to_owned()).spawn(move || {
+        let _end = end;
+        run(&inbox, log);
+    })
+}
+
+/// However the writer ends, nobody is left waiting for it.
+struct End {
+    inbox: Arc<Inbox>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.shared.failure.send_replace(Some("the spool's writer has panicked".into()));
+        }
+        self.inbox.close();
+        self.inbox.state().ops.clear();
+    }
 }
 
 fn run(inbox: &Inbox, mut log: Log) {

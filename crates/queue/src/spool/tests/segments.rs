@@ -156,6 +156,22 @@ fn a_full_disk_empties_and_takes_letters_again() {
 }
 
 #[test]
+fn a_small_full_disk_gives_back_a_segment_that_is_not_large() {
+    let disk = SimDisk::new();
+    disk.limit(Some(100 << 10));
+    // Far larger than the disk.
+    let config = SpoolConfig { segment_size: 1 << 20, preallocate: 256 << 10, ..config() };
+    let (log, ..) = recover::open(config, Arc::new(disk.clone())).unwrap();
+    let mut bench = Bench { disk, log };
+    for _ in 0..3 {
+        let ids: Vec<QueueId> = std::iter::from_fn(|| bench.append(700).ok()).collect();
+        assert!(ids.len() > 30, "{} letters fit", ids.len());
+        ids.iter().for_each(|id| bench.remove(*id).unwrap());
+        bench.tidy(0);
+    }
+}
+
+#[test]
 fn a_start_on_a_full_disk_delivers_what_is_there() {
     let mut bench = Bench::new();
     let ids: Vec<QueueId> = (0..20).map(|_| bench.append(700).unwrap()).collect();
