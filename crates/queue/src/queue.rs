@@ -41,7 +41,7 @@ mod worker;
 
 pub use config::QueueConfig;
 use inner::Inner;
-pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary, summary_at_rest};
+pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary};
 pub(crate) use operate::{details, summary};
 pub use worker::Worker;
 

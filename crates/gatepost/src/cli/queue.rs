@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use queue::{Details, Last, QueueId, Summary, Timestamp};
+use queue::spool::SpoolError;
+use queue::{Details, Filter, Last, QueueId, Summary, Timestamp};
 use serde_json::Value;
 
-use super::{ConfigFile, QueueCommand, print_json, spool};
-use crate::config;
+use super::{ConfigFile, QueueCommand, print_json};
+use crate::config::{self, Config};
 use crate::control::{self, Request, Response};
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -15,7 +16,7 @@ use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
 pub fn run(command: QueueCommand) -> Result<(), Fault> {
     match command {
         QueueCommand::List { json, file } => list(json, &data_dir(&file)?),
-        QueueCommand::Show { id, json, file } => show(&id, json, &data_dir(&file)?),
+        QueueCommand::Show { id, json, file } => show(&id, json, &config::load(&file.config)?.config),
         QueueCommand::Retry { ids, all: _, file } => {
             let wanted = ids.len();
             change(&data_dir(&file)?, &Request::QueueRetry { ids }, wanted, "tried now")
@@ -49,10 +50,14 @@ fn understood<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fault> 
     })
 }
 
+fn unreadable(error: SpoolError) -> Fault {
+    Fault::new(Exit::DataDir, error.to_string()).help("server.data_dir names the folder")
+}
+
 fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
     let (letters, running) = match ask(data_dir, &Request::QueueList)? {
         Some(value) => (understood::<Vec<Summary>>(value)?, true),
-        None => (spool::summaries(data_dir)?, false),
+        None => (queue::offline::list(data_dir, &Filter::default()).map_err(unreadable)?, false),
     };
     if json {
         return print_json(&letters);
@@ -86,11 +91,12 @@ fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn show(id: &str, json: bool, data_dir: &Path) -> Result<(), Fault> {
+fn show(id: &str, json: bool, config: &Config) -> Result<(), Fault> {
+    let data_dir = &config.server.data_dir;
     let parsed: QueueId = id.parse().map_err(|error| Fault::new(Exit::Usage, format!("`{id}`: {error}")))?;
     let found = match ask(data_dir, &Request::QueueShow { id: id.to_owned() })? {
         Some(value) => understood::<Option<Details>>(value)?,
-        None => None,
+        None => queue::offline::show(data_dir, &config.queue.retry, parsed).map_err(unreadable)?,
     };
     let records = match &found {
         Some(details) => details.records.clone(),

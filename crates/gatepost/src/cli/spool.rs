@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use queue::letter::codec;
 use queue::spool::{Depth, InspectedLetter, Inspection, RealDisk, inspect};
-use queue::{Body, QueueId, Summary, Timestamp};
+use queue::{Body, Filter, QueueId, Summary, Timestamp};
 use serde_json::json;
 
 use super::{ConfigFile, SpoolCommand, print_json};
@@ -37,23 +37,14 @@ fn look(data_dir: &Path, depth: Depth) -> Result<Inspection, Fault> {
         .map_err(|error| Fault::new(Exit::DataDir, error.to_string()).help("server.data_dir names the folder"))
 }
 
-/// The letters on disk, as `queue list` shows them.
-pub fn summaries(data_dir: &Path) -> Result<Vec<Summary>, Fault> {
-    if !data_dir.join("spool").exists() {
-        return Ok(Vec::new());
-    }
-    Ok(look(data_dir, Depth::Quick)?.letters.iter().filter_map(summary).collect())
-}
-
-fn summary(found: &InspectedLetter) -> Option<Summary> {
-    let (letter, states) =
-        codec::decode(found.letter.id, &found.letter.meta, found.letter.state.as_deref().unwrap_or_default()).ok()?;
-    Some(queue::queue::summary_at_rest(&letter, &states))
+fn list_at_rest(data_dir: &Path) -> Result<Vec<Summary>, Fault> {
+    queue::offline::list(data_dir, &Filter::default()).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))
 }
 
 fn verify(json: bool, data_dir: &Path) -> Result<(), Fault> {
     let found = look(data_dir, Depth::Full)?;
-    let unreadable = found.letters.iter().filter(|letter| summary(letter).is_none()).count();
+    let readable = |found: &&InspectedLetter| codec::decode_meta(found.letter.id, &found.letter.meta).is_ok();
+    let unreadable = found.letters.len() - found.letters.iter().filter(readable).count();
     if json {
         print_json(&json!({
             "segments": found.segments,
@@ -85,7 +76,7 @@ fn verify(json: bool, data_dir: &Path) -> Result<(), Fault> {
 }
 
 fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
-    let letters = summaries(data_dir)?;
+    let letters = list_at_rest(data_dir)?;
     if json {
         return print_json(&letters);
     }

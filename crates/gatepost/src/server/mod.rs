@@ -1,7 +1,7 @@
 //! The life of the process: what is opened in which order, what a reload replaces, how it stops.
 //!
 //! # Invariants
-//! - Nothing listens before the data folder is ours and the queue has been read.
+//! - Nobody is greeted before the data folder is ours and the queue has been read.
 //! - A reload replaces values whole; when the new configuration is wrong, nothing of it takes effect.
 //! - The program stops at once when the spool has failed: what it cannot keep it does not accept.
 

@@ -203,11 +203,6 @@ fn contains(address: &impl ToString, part: &str) -> bool {
     address.to_string().to_lowercase().contains(&part.to_lowercase())
 }
 
-/// A letter as it lies on disk, while no server runs.
-pub fn summary_at_rest(letter: &Letter, states: &[Progress]) -> Summary {
-    summary(letter, states, &RecipientSet::default(), &RecipientSet::default())
-}
-
 pub(crate) fn summary(letter: &Letter, states: &[Progress], ready: &RecipientSet, running: &RecipientSet) -> Summary {
     let pending = || states.iter().zip(&letter.recipients).filter(|(progress, _)| progress.state.is_pending());
     let waiting = states.iter().enumerate().filter(|(index, progress)| {
