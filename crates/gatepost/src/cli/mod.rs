@@ -22,9 +22,9 @@ pub struct CommandLine {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 an address cannot
-be listened on, 4 the data folder is in use or unusable, 5 a certificate cannot be
-used, 6 the disk failed while serving.
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 an address
+cannot be listened on, 4 the data folder is in use or unusable, 5 a certificate
+cannot be used, 6 the disk failed while serving.
 
 Start with: gatepost quickstart";
 
@@ -91,6 +91,7 @@ pub enum ConfigCommand {
     Show {
         #[command(flatten)]
         file: ConfigFile,
+        /// As JSON
         #[arg(long)]
         json: bool,
     },
@@ -104,7 +105,7 @@ pub enum AccountCommand {
         /// An address that the account may send as; `*@example.com` is all of a domain. May be repeated
         #[arg(long = "address", value_name = "ADDRESS")]
         addresses: Vec<String>,
-        /// Read the password from standard input
+        /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
         #[command(flatten)]
@@ -112,6 +113,7 @@ pub enum AccountCommand {
     },
     /// All accounts and the addresses that they own
     List {
+        /// As JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -120,6 +122,7 @@ pub enum AccountCommand {
     /// Give an account a new password
     Password {
         name: String,
+        /// Read the password from the first line of standard input
         #[arg(long)]
         password_stdin: bool,
         #[command(flatten)]
@@ -149,6 +152,7 @@ pub enum AccountCommand {
 pub enum QueueCommand {
     /// What waits, where to, since when, and what the remote server said last
     List {
+        /// As JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -157,6 +161,7 @@ pub enum QueueCommand {
     /// One letter: its recipients, its history, the remote server's own words
     Show {
         id: String,
+        /// As JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -164,8 +169,10 @@ pub enum QueueCommand {
     },
     /// Try these letters now
     Retry {
+        /// Their identifiers, as `queue list` shows them
         #[arg(required_unless_present = "all")]
         ids: Vec<String>,
+        /// All that wait
         #[arg(long, conflicts_with = "ids")]
         all: bool,
         #[command(flatten)]
@@ -173,6 +180,7 @@ pub enum QueueCommand {
     },
     /// Remove these letters; nobody is told
     Drop {
+        /// Their identifiers, as `queue list` shows them
         #[arg(required = true)]
         ids: Vec<String>,
         #[command(flatten)]
@@ -196,7 +204,7 @@ pub struct Send {
     /// The server and its port
     #[arg(long, value_name = "HOST:PORT", default_value = "localhost:587")]
     pub server: String,
-    /// Encryption [default: implicit on ports 465 and 2465, none on 25 of loopback, else starttls]
+    /// Encryption [default: implicit on ports 465 and 2465, else starttls]
     #[arg(long, value_enum)]
     pub tls: Option<Tls>,
     /// The account; its password comes from GATEPOST_PASSWORD or a prompt
@@ -227,6 +235,7 @@ pub enum Tls {
 pub enum SpoolCommand {
     /// Read every record and say what is damaged
     Verify {
+        /// As JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -234,6 +243,7 @@ pub enum SpoolCommand {
     },
     /// The letters on disk; works while no server runs
     List {
+        /// As JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
