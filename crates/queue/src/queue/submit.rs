@@ -6,11 +6,12 @@ use super::Site;
 use super::inner::{Inner, Loaded};
 use crate::intake::{NewLetter, Refusal};
 use crate::letter::codec::encode_meta;
-use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
+use crate::letter::{Letter, Progress, QueueId, Recipient, RecipientState, Timestamp};
 use crate::record::Event;
 use crate::schedule::RecipientSet;
 use crate::spool::{Body, Draft, SpoolError, Ticket};
-use mail::header::HeaderScanner;
+use mail::header::{HeaderFacts, HeaderScanner};
+use smtp::{Mailbox, ReversePath};
 
 impl Inner {
     pub async fn submit(self: &Arc<Self>, new: NewLetter, draft: Draft) -> Result<QueueId, Refusal> {
@@ -24,9 +25,13 @@ impl Inner {
     pub async fn accept(self: &Arc<Self>, new: NewLetter, draft: Draft) -> Result<QueueId, Refusal> {
         let id = self.spool.next_id();
         let now = Timestamp::now();
-        let prefix = prefix(&new, id, now, &draft)?;
+        let header = header_facts(&new, &draft).map_err(|error| Refusal::Spool(error.to_string()))?;
+        let prefix = prefix(&new, id, now, header.as_ref());
         let size = prefix.len() as u64 + draft.len();
-        let NewLetter { from, params, recipients, origin, .. } = new;
+        let NewLetter { from, mut params, recipients, origin, .. } = new;
+        // RFC 6531 §3.4 asks for SMTPUTF8 where something internationalized is in the letter. A client that always says
+        // it must not keep a plain letter from a server without the extension.
+        params.smtputf8 &= !is_ascii(&from, &recipients) || header.is_none_or(|facts| facts.eight_bit);
         let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin });
         let ticket = self.spool.append(id, encode_meta(&letter), prefix, draft);
         // The client may go away while the disk works: the letter is then kept, and must be delivered all the same.
@@ -124,35 +129,46 @@ impl Drop for Storing<'_> {
     }
 }
 
-/// What stands before the letter's own text: Received on top, then what was missing.
-fn prefix(new: &NewLetter, id: QueueId, now: Timestamp, draft: &Draft) -> Result<Vec<u8>, Refusal> {
-    let mut prefix = Vec::with_capacity(512);
-    new.received.write(&id.to_string(), now.0, &mut prefix);
-    if new.complete_header {
-        complete(new, now, draft, &mut prefix)?;
+/// What the letter's own header has, where anybody asks: most relayed letters are not looked at.
+fn header_facts(new: &NewLetter, draft: &Draft) -> std::io::Result<Option<HeaderFacts>> {
+    if !new.complete_header && !(new.params.smtputf8 && is_ascii(&new.from, &new.recipients)) {
+        return Ok(None);
     }
-    Ok(prefix)
-}
-
-/// RFC 6409 §8.1, §8.2: a submission server adds Date and Message-ID where they are missing.
-fn complete(new: &NewLetter, now: Timestamp, draft: &Draft, prefix: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut scanner = HeaderScanner::new();
     match draft.as_slice() {
         Some(text) => scanner.feed(text),
-        None => scan(draft, &mut scanner).map_err(|error| Refusal::Spool(error.to_string()))?,
+        None => scan(draft, &mut scanner)?,
     }
     scanner.finish();
-    if scanner.facts().date == 0 {
+    Ok(Some(*scanner.facts()))
+}
+
+fn is_ascii(from: &ReversePath, recipients: &[Recipient]) -> bool {
+    from.mailbox().is_none_or(Mailbox::is_ascii) && recipients.iter().all(|recipient| recipient.address.is_ascii())
+}
+
+/// What stands before the letter's own text: Received on top, then what was missing.
+fn prefix(new: &NewLetter, id: QueueId, now: Timestamp, header: Option<&HeaderFacts>) -> Vec<u8> {
+    let mut prefix = Vec::with_capacity(512);
+    new.received.write(&id.to_string(), now.0, &mut prefix);
+    if let Some(facts) = header.filter(|_| new.complete_header) {
+        complete(new, now, facts, &mut prefix);
+    }
+    prefix
+}
+
+/// RFC 6409 §8.1, §8.2: a submission server adds Date and Message-ID where they are missing.
+fn complete(new: &NewLetter, now: Timestamp, facts: &HeaderFacts, prefix: &mut Vec<u8>) {
+    if facts.date == 0 {
         prefix.extend_from_slice(b"Date: ");
         mail::date::write(now.0, prefix);
         prefix.extend_from_slice(b"\r\n");
     }
-    if scanner.facts().message_id == 0 {
+    if facts.message_id == 0 {
         prefix.extend_from_slice(b"Message-ID: ");
         prefix.extend_from_slice(mail::message_id::generate(&new.received.by).as_bytes());
         prefix.extend_from_slice(b"\r\n");
     }
-    Ok(())
 }
 
 fn scan(draft: &Draft, scanner: &mut HeaderScanner) -> std::io::Result<()> {

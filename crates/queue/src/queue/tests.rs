@@ -164,6 +164,27 @@ fn no_worker_waits(queue: &Queue) -> bool {
 }
 
 #[tokio::test]
+async fn smtputf8_stays_only_where_something_needs_it() {
+    let dir = TempDir::new().unwrap();
+    let House { queue, .. } = open(&dir);
+    let cases = [
+        ("alice@near.example", "From: alice@near.example\r\n\r\n\u{e9}\r\n", false),
+        ("alice@near.example", "Subject: caf\u{e9}\r\n\r\nx\r\n", true),
+        ("\u{e9}@near.example", "Subject: x\r\n\r\nx\r\n", true),
+    ];
+    for (from, text, stays) in cases {
+        let mut new = letter(from, &["bob@far.example"]);
+        new.params.smtputf8 = true;
+        let mut draft = queue.draft();
+        draft.write(text.as_bytes()).unwrap();
+        queue.submit(new, draft).await.unwrap();
+        let (mut worker, attempt) = next(&queue).await;
+        assert_eq!(attempt.letter.params.smtputf8, stays, "{from} {text}");
+        worker.finish(attempt, Outcome { recipients: vec![delivered()] });
+    }
+}
+
+#[tokio::test]
 async fn a_letter_is_carried_and_gone() {
     let dir = tempfile::tempdir().unwrap();
     let House { queue, .. } = open(&dir);
