@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 use smtp::Secret;
-use smtp::sasl::ScramVerifier;
+use smtp::sasl::{ScramVerifier, prepare_name, prepare_password};
 
 use super::account::{Account, AddressPattern};
 use super::hash::{HashError, Hasher};
@@ -66,7 +66,7 @@ pub enum StoreError {
         "`{0}` cannot be the name of an account: 1 to 255 characters without spaces, none of them a control character"
     )]
     BadName(String),
-    #[error("the password is empty, longer than 1000 octets, or has control characters")]
+    #[error("the password is empty, longer than 1024 octets, no UTF-8, or has control characters")]
     BadPassword,
     #[error(transparent)]
     Hash(#[from] HashError),
@@ -111,9 +111,11 @@ impl AccountStore {
     /// # Errors
     /// [`StoreError::Exists`], [`StoreError::BadName`], [`StoreError::BadPassword`]; else local trouble.
     pub fn add(&self, name: &str, password: &Secret, addresses: &[AddressPattern]) -> Result<(), StoreError> {
-        let bad = |c: char| c.is_control() || c.is_whitespace();
-        if name.is_empty() || name.len() > 255 || name.contains(bad) {
-            return Err(StoreError::BadName(name.chars().filter(|c| !c.is_control()).collect()));
+        let bad = || StoreError::BadName(name.chars().filter(|c| !c.is_control()).collect());
+        // As a session prepares the name that it is given: it must find this one. No kind of space is left in it.
+        let prepared = prepare_name(name.as_bytes()).map_err(|_| bad())?;
+        if prepared.contains(' ') {
+            return Err(bad());
         }
         let (hash, scram) = self.derive(password)?;
         let key = fold(name);
@@ -216,12 +218,10 @@ impl AccountStore {
     }
 
     fn derive(&self, password: &Secret) -> Result<(String, String), StoreError> {
-        let bytes = password.expose();
-        if bytes.is_empty() || bytes.len() > 1000 || bytes.iter().any(u8::is_ascii_control) {
-            return Err(StoreError::BadPassword);
-        }
-        let scram = ScramVerifier::generate(password, self.0.scram_iterations)?;
-        Ok((self.0.hasher.hash(password)?, scram.encode()))
+        // As a session prepares the password that it is given: what is hashed here must be what is compared there.
+        let password = prepare_password(password.expose()).map_err(|_| StoreError::BadPassword)?;
+        let scram = ScramVerifier::generate(&password, self.0.scram_iterations)?;
+        Ok((self.0.hasher.hash(&password)?, scram.encode()))
     }
 
     fn update(

@@ -70,10 +70,22 @@ mod accounts {
         for name in ["", "a b", "a\nb", "a\u{1b}b"] {
             assert!(matches!(store.add(name, &secret("x"), &[]), Err(StoreError::BadName(_))), "{name:?}");
         }
-        for password in ["", "a\nb", &"x".repeat(1001)] {
+        for password in ["", "a\nb", &"x".repeat(1025)] {
             assert!(matches!(store.add("a", &secret(password), &[]), Err(StoreError::BadPassword)), "{password:?}");
         }
         assert_eq!(store.list().unwrap(), []);
+    }
+
+    /// A no-break space is a space to RFC 8265: typed either way, it is one password.
+    #[tokio::test]
+    async fn a_password_is_kept_as_sessions_prepare_it() {
+        let folder = TempDir::new().unwrap();
+        let store = store(&folder);
+        store.add("alice", &secret("p\u{a0}w"), &[]).unwrap();
+        let verifier = Verifier::new(store.clone(), &cheap()).unwrap();
+        let typed = smtp::sasl::prepare_password("p\u{a0}w".as_bytes()).unwrap();
+        assert!(verifier.login(&quick(), client(), "alice", typed).await.is_ok());
+        assert!(matches!(store.add("b\u{a0}c", &secret("x"), &[]), Err(StoreError::BadName(_))));
     }
 
     #[test]
