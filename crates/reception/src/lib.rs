@@ -32,5 +32,5 @@ pub mod tls;
 pub use directory::Directory;
 pub use listen::{bind, serve};
 pub use network::IpNetwork;
-pub use policy::{expand, resolve};
+pub use policy::resolve;
 pub use shared::{House, Shared};

@@ -107,6 +107,7 @@ pub struct Tls {
 pub struct Certificate {
     /// The certificate with its intermediates, the leaf first.
     pub cert: PathBuf,
+    /// Its private key.
     pub key: PathBuf,
 }
 

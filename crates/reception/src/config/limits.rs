@@ -134,7 +134,7 @@ impl Default for Limits {
             data_rate: session.data_rate,
             data_grace: session.data_grace,
             handshake_timeout: Duration::from_secs(30),
-            first_byte_wait: Duration::from_millis(200),
+            first_byte_wait: Duration::from_millis(50),
             alias_expansion: 1000,
             login: LoginLimits::default(),
         }

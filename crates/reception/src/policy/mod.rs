@@ -230,14 +230,6 @@ pub fn resolve(shared: &Shared, address: &Mailbox) -> Result<Vec<Mailbox>, Reply
     targets(shared, &ForwardPath::Mailbox(address.clone()), Trust::Known)
 }
 
-/// The same for several, each address once. Those that are nobody stay as they are.
-pub fn expand(shared: &Shared, addresses: &[Mailbox]) -> Vec<Mailbox> {
-    let mut seen = std::collections::HashSet::new();
-    let targets =
-        addresses.iter().flat_map(|address| resolve(shared, address).unwrap_or_else(|_| vec![address.clone()]));
-    targets.filter(|target| seen.insert(target.clone())).collect()
-}
-
 fn targets(shared: &Shared, to: &ForwardPath, trust: Trust) -> Result<Vec<Mailbox>, Reply> {
     let accounts = Accounts { verifier: &shared.verifier, trouble: Cell::new(false) };
     let targets = recipient::targets(to, trust, &shared.directory, &accounts);
