@@ -32,7 +32,7 @@ def swaks(port, word, to, options):
         tls, options = [], [option for option in options if option != "--no-tls"]
     return must(["swaks", "--server", f"localhost:{port.number}", *tls, "--tls-verify", "--tls-ca-path", port.ca,
                  "--from", ADDRESS, "--to", to, "--auth-user", USER, "--auth-password", PASSWORD,
-                 "--header", f"Subject: {word}", "--hide-all", "--timeout", "20", *options])
+                 "--header", f"Subject: {word}", "--timeout", "20", *options])
 
 
 def python(port, word, to, options):
@@ -81,13 +81,16 @@ def curl(port, word, to, options):
     if "--no-tls" in options:
         tls, options = [], [option for option in options if option != "--no-tls"]
     text = letter(ADDRESS, to, word)
+    if "--crlf" in options:
+        # A file with Unix newlines, which curl is told to change.
+        text = text.replace(b"\r\n", b"\n")
     return must(["curl", "-sS", "--max-time", "30", f"{scheme}://localhost:{port.number}", *tls, "--cacert", port.ca,
                  "--user", f"{USER}:{PASSWORD}", "--mail-from", ADDRESS, "--mail-rcpt", to, "--upload-file", "-",
                  *options], text)
 
 
 def msmtp(port, word, to, options):
-    settings = [f"--host=localhost", f"--port={port.number}", "--tls=on", f"--tls-trust-file={port.ca}", "--auth=on",
+    settings = ["--host=localhost", f"--port={port.number}", "--tls=on", f"--tls-trust-file={port.ca}", "--auth=on",
                 f"--user={USER}", "--passwordeval=printf %s " + f"'{PASSWORD}'", f"--from={ADDRESS}", "--timeout=20",
                 f"--tls-starttls={'off' if port.implicit else 'on'}"]
     return must(["msmtp", "--file=/dev/null", *settings, *options, to], letter(ADDRESS, to, word))

@@ -121,6 +121,7 @@ virtual_gid_maps = static:{nobody.pw_gid}
 smtpd_tls_cert_file = {self.certs}/cert.pem
 smtpd_tls_key_file = {self.certs}/key.pem
 smtpd_tls_security_level = may
+smtpd_tls_received_header = yes
 smtpd_sasl_type = dovecot
 smtpd_sasl_path = {auth_socket}
 smtp_tls_security_level = may
