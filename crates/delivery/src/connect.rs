@@ -17,6 +17,7 @@ use smtp::client::{ClientConfig, TlsMode};
 use smtp::server::Protocol;
 use smtp::{AddressLiteral, Host, Reply};
 
+use crate::Mailboxes;
 use crate::config::{Config, Endpoint, IpVersions};
 use crate::dial::{Address, Dial};
 use crate::drive::{Connection, Watch};
@@ -34,6 +35,7 @@ pub(crate) struct State {
     pub(crate) router: Router,
     pub(crate) tls: Tls,
     pub(crate) resolver: Arc<dyn Resolver>,
+    pub(crate) mailboxes: Arc<dyn Mailboxes>,
 }
 
 impl State {

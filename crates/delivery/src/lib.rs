@@ -50,7 +50,7 @@ use arc_swap::ArcSwap;
 use dns::Resolver;
 use queue::{Site, Sites};
 use rustls::RootCertStore;
-use smtp::{Host, Mailbox};
+use smtp::{Host, Mailbox, Reply};
 
 pub use config::{Config, ConfigError};
 pub use drive::Line;
@@ -60,6 +60,26 @@ pub use worker::run;
 
 use connect::State;
 use route::Router;
+
+/// Who has a mailbox here. Asked before a letter is put into a Maildir: letters of this machine itself were not asked about
+/// at any door, and a mailbox may be gone since.
+pub trait Mailboxes: Send + Sync + fmt::Debug {
+    /// May block.
+    ///
+    /// # Errors
+    /// The reply to give: 550 where nobody is there, 4yz where that cannot be found out now.
+    fn check(&self, recipient: &Mailbox) -> Result<(), Reply>;
+}
+
+/// Every name of a local domain is a mailbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Everybody;
+
+impl Mailboxes for Everybody {
+    fn check(&self, _recipient: &Mailbox) -> Result<(), Reply> {
+        Ok(())
+    }
+}
 
 /// What the program gives.
 #[derive(Clone, Debug)]
@@ -73,15 +93,16 @@ pub struct Setup {
     pub resolver: Arc<dyn Resolver>,
     /// Whose certificates are trusted on the way out.
     pub authorities: Arc<RootCertStore>,
+    pub mailboxes: Arc<dyn Mailboxes>,
 }
 
 impl Setup {
     fn state(self) -> Result<State, ConfigError> {
-        let Self { config, hostname, listening, resolver, authorities } = self;
+        let Self { config, hostname, listening, resolver, authorities, mailboxes } = self;
         config.check()?;
         let router = Router::new(&config)?;
         let tls = tls::Tls::new(authorities).map_err(|error| ConfigError::Tls(error.to_string()))?;
-        Ok(State { config, hostname, listening, router, tls, resolver })
+        Ok(State { config, hostname, listening, router, tls, resolver, mailboxes })
     }
 }
 

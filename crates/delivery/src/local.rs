@@ -15,8 +15,8 @@ struct Drop {
     position: usize,
     folder: PathBuf,
     recipient: Mailbox,
-    /// A mailbox that catches everybody's letters may well see one twice.
-    may_return: bool,
+    /// A mailbox that catches everybody's letters: it is there whoever they are for, and may well see one twice.
+    catches: bool,
 }
 
 /// Writes the letter into each recipient's mailbox.
@@ -29,8 +29,13 @@ pub(crate) async fn deliver(
     let drops: Vec<Drop> =
         recipients.iter().filter_map(|(position, r)| drop_for(state, *position, &r.address)).collect();
     let (hostname, from, body) = (state.hostname.to_string(), attempt.letter.from.clone(), attempt.body.clone());
+    let mailboxes = state.mailboxes.clone();
     let stored = tokio::task::spawn_blocking(move || {
-        drops.into_iter().map(|drop| (drop.position, store(&drop, &hostname, &from, &body))).collect::<Vec<_>>()
+        let reply = |drop: &Drop| match if drop.catches { Ok(()) } else { mailboxes.check(&drop.recipient) } {
+            Ok(()) => store(drop, &hostname, &from, &body),
+            Err(refusal) => refusal,
+        };
+        drops.iter().map(|drop| (drop.position, reply(drop))).collect::<Vec<_>>()
     });
     // A task that failed leaves its recipients without an outcome, and so deferred.
     for (position, reply) in stored.await.unwrap_or_default() {
@@ -51,17 +56,17 @@ pub(crate) async fn deliver(
 }
 
 fn drop_for(state: &State, position: usize, recipient: &Mailbox) -> Option<Drop> {
-    let (folder, may_return) = match state.router.route(recipient).1 {
+    let (folder, catches) = match state.router.route(recipient).1 {
         NextHop::Maildir(root) => (maildir::folder(&root, recipient, &state.config.subaddress), false),
         NextHop::Catch(folder) => (folder.to_path_buf(), true),
         NextHop::Relay(_) | NextHop::Mx(_) | NextHop::Literal(_) => return None,
     };
-    Some(Drop { position, folder, recipient: recipient.clone(), may_return })
+    Some(Drop { position, folder, recipient: recipient.clone(), catches })
 }
 
 fn store(drop: &Drop, hostname: &str, from: &ReversePath, body: &Body) -> Reply {
     let stored = match maildir::has_been_here(body, &drop.recipient) {
-        Ok(true) if !drop.may_return => Err(NotStored::Loop),
+        Ok(true) if !drop.catches => Err(NotStored::Loop),
         Ok(_) => maildir::deliver(&drop.folder, hostname, from, &drop.recipient, body),
         Err(error) => Err(NotStored::Disk { path: "the letter itself".into(), error }),
     };

@@ -29,6 +29,7 @@ fn setup(config: &str, zone: Zone, authorities: RootCertStore) -> Setup {
         listening: vec![],
         resolver: Arc::new(zone),
         authorities: Arc::new(authorities),
+        mailboxes: Arc::new(crate::Everybody),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The rooms, opened once; and what of them a new configuration replaces.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use delivery::{Delivery, Setup};
+use delivery::{Delivery, Mailboxes, Setup};
 use dns::Resolver;
 use queue::Queue;
 use reception::Shared;
@@ -11,7 +11,7 @@ use reception::admission::Admission;
 use reception::credentials::{AccountStore, Verifier};
 use reception::directory::Directory;
 use reception::shared::House;
-use smtp::Host;
+use smtp::{Host, Mailbox, Reply};
 use tokio::sync::watch;
 
 use super::{state_db, tls};
@@ -26,6 +26,7 @@ pub struct Rooms {
     pub house: House,
     delivery: Arc<Delivery>,
     door: Door,
+    mailboxes: Arc<Directories>,
 }
 
 /// What of the front door outlives a reload.
@@ -45,7 +46,9 @@ pub struct Prepared {
 impl Rooms {
     pub fn open(config: &Config) -> Result<Self, Fault> {
         let folder = &config.server.data_dir;
-        let delivery = Delivery::new(setup(config)?).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
+        let mailboxes = Arc::new(Directories::default());
+        let delivery =
+            Delivery::new(setup(config, &mailboxes)?).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         let delivery = Arc::new(delivery);
         let sites: Arc<dyn queue::Sites> = delivery.clone();
         let queue =
@@ -57,7 +60,8 @@ impl Rooms {
         let door =
             Door { queue: queue.clone(), verifier: Arc::new(verifier), admission: Arc::new(Admission::default()) };
         let house = Arc::new(ArcSwap::new(door.shared(config)?));
-        Ok(Self { queue, house, delivery, door })
+        mailboxes.know(&house);
+        Ok(Self { queue, house, delivery, door, mailboxes })
     }
 
     pub fn start_delivery(&self, stop: watch::Receiver<bool>) {
@@ -66,7 +70,7 @@ impl Rooms {
 
     /// Everything that can fail of taking over a configuration.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Fault> {
-        let setup = setup(config)?;
+        let setup = setup(config, &self.mailboxes)?;
         setup.config.check().map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         Ok(Prepared { shared: self.door.shared(config)?, setup, queue: queue_config(config) })
     }
@@ -104,7 +108,7 @@ fn queue_config(config: &Config) -> queue::QueueConfig {
     queue
 }
 
-fn setup(config: &Config) -> Result<Setup, Fault> {
+fn setup(config: &Config, mailboxes: &Arc<Directories>) -> Result<Setup, Fault> {
     let resolver = Hickory::new(&config.dns.server, config.dns.timeout)
         .map_err(|error| Fault::new(Exit::Usage, error.to_string()).help("name one: [dns] server = \"192.0.2.53\""))?;
     let resolver: Arc<dyn Resolver> = Arc::new(resolver);
@@ -114,5 +118,30 @@ fn setup(config: &Config) -> Result<Setup, Fault> {
         listening: config.listener.iter().flat_map(|l| l.address.0.clone()).collect(),
         resolver,
         authorities: Arc::new(tls::roots(&config.tls.trust)?),
+        mailboxes: Arc::clone(mailboxes) as Arc<dyn Mailboxes>,
     })
+}
+
+/// The front door's address book, for the back door. The house is built last, so it is made known afterwards.
+#[derive(Default)]
+struct Directories(OnceLock<House>);
+
+impl Directories {
+    fn know(&self, house: &House) {
+        self.0.get_or_init(|| Arc::clone(house));
+    }
+}
+
+impl std::fmt::Debug for Directories {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Directories")
+    }
+}
+
+impl Mailboxes for Directories {
+    fn check(&self, recipient: &Mailbox) -> Result<(), Reply> {
+        const NOT_YET: Reply = Reply::new(451, (4, 3, 0), "the server is starting; try again later");
+        let house = self.0.get().ok_or(NOT_YET)?;
+        reception::resolve(&house.load(), recipient).map(|_| ())
+    }
 }

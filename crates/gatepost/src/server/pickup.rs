@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use queue::letter::LastReply;
-use queue::{NewLetter, Origin, Recipient, RecipientState, Timestamp};
-use smtp::{Body, MailParams, Mailbox, RcptParams, Reply, ReversePath};
+use queue::{NewLetter, Origin, Recipient};
+use smtp::{Body, MailParams, Mailbox, RcptParams, ReversePath};
 
 use super::{LOOK, Server, lock};
 use crate::sendmail::dropbox::Dropped;
@@ -88,13 +87,7 @@ async fn submit(server: &Server, dropped: Dropped) -> bool {
 }
 
 fn pending(address: Mailbox) -> Recipient {
-    Recipient { address, params: RcptParams::default(), state: RecipientState::Pending { attempts: 0, last: None } }
-}
-
-/// Nobody is there to refuse it to, as on the wire: the sender gets a report.
-fn refused(address: &Mailbox, reply: Reply) -> Recipient {
-    let last = LastReply { at: Timestamp::now(), reply, by: "gatepost".to_owned() };
-    Recipient { address: address.clone(), params: RcptParams::default(), state: RecipientState::Failed(last) }
+    Recipient::new(address, RcptParams::default())
 }
 
 fn set_aside(server: &Server, path: &Path, why: &str) {
@@ -128,7 +121,8 @@ fn read(dropped: Dropped, hostname: &smtp::Domain, server: &Server) -> Reading {
     for address in &named {
         match reception::resolve(&shared, address) {
             Ok(targets) => recipients.extend(targets.into_iter().map(pending)),
-            Err(reply) if reply.is_permanent() => recipients.push(refused(address, reply)),
+            // Nobody is there to say no to, as at a door: delivery refuses it, and the sender gets a report.
+            Err(reply) if reply.is_permanent() => recipients.push(pending(address.clone())),
             Err(_) => return Reading::NotNow,
         }
     }
