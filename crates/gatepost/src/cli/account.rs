@@ -1,6 +1,8 @@
 //! `gatepost account`: made, listed and changed in `state.db`, while the server runs or not.
 
 use std::io::BufRead;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use reception::credentials::{Account, AccountStore, AddressPattern, StoreError, generate_password};
 use smtp::Secret;
@@ -117,11 +119,32 @@ fn tell(name: &str, what: &str, made: Option<&Secret>) {
 }
 
 fn open(file: &ConfigFile) -> Result<AccountStore, Fault> {
-    let loaded = config::load(&file.config)?;
+    let loaded = config::read(&file.config)?;
     let folder = &loaded.config.server.data_dir;
-    std::fs::create_dir_all(folder)
-        .map_err(|error| Fault::io(Exit::DataDir, format_args!("{} cannot be made", folder.display()), &error))?;
-    AccountStore::open(&crate::server::state_db(folder), &loaded.config.passwords).map_err(refuse)
+    crate::server::make_data_dir(folder)?;
+    let database = crate::server::state_db(folder);
+    let store = AccountStore::open(&database, &loaded.config.passwords).map_err(refuse)?;
+    give_away(folder, &database)
+        .map_err(|error| Fault::io(Exit::DataDir, format_args!("{}", database.display()), &error))?;
+    Ok(store)
+}
+
+/// Accounts are often made by root for a server that runs as another user: what root has made here is the folder's
+/// owner's.
+fn give_away(folder: &Path, database: &Path) -> std::io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let owner = std::fs::metadata(folder)?;
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        match std::os::unix::fs::lchown(&path, Some(owner.uid()), Some(owner.gid())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn refuse(error: StoreError) -> Fault {

@@ -21,7 +21,8 @@ pub fn run(command: ConfigCommand) -> Result<(), Fault> {
 /// The file itself, the certificates that it names, and what a running server says of it.
 fn check(path: &std::path::Path) -> Result<(), Fault> {
     let loaded = config::load(path)?;
-    let certificates = server::tls::load(&loaded.config)?;
+    let certificates = server::tls::load(&loaded.config, None)?;
+    server::tls::roots(&loaded.config.tls.trust)?;
     for line in server::tls::describe(certificates.as_deref()) {
         anstream::println!("{line}");
     }

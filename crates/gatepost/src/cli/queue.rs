@@ -16,7 +16,7 @@ use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
 pub fn run(command: QueueCommand) -> Result<(), Fault> {
     match command {
         QueueCommand::List { json, file } => list(json, &data_dir(&file)?),
-        QueueCommand::Show { id, json, file } => show(&id, json, &config::load(&file.config)?.config),
+        QueueCommand::Show { id, json, file } => show(&id, json, &config::read(&file.config)?.config),
         QueueCommand::Retry { ids, all: _, file } => {
             let wanted = ids.len();
             change(&data_dir(&file)?, &Request::QueueRetry { ids }, wanted, "tried now")
@@ -29,7 +29,7 @@ pub fn run(command: QueueCommand) -> Result<(), Fault> {
 }
 
 fn data_dir(file: &ConfigFile) -> Result<std::path::PathBuf, Fault> {
-    Ok(config::load(&file.config)?.config.server.data_dir)
+    Ok(config::read(&file.config)?.config.server.data_dir)
 }
 
 /// The server's answer; `None` where none runs.

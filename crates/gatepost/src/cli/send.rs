@@ -120,8 +120,10 @@ fn print_line(line: Line<'_>) {
 
 /// The encryption that a port stands for.
 fn usual_tls(server: &str) -> Tls {
-    match server.rsplit_once(':').map(|(_, port)| port) {
-        Some("465" | "2465") => Tls::Implicit,
+    let loopback = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    match server.rsplit_once(':') {
+        Some((_, "465" | "2465")) => Tls::Implicit,
+        Some((host, "25" | "2025")) if loopback(host) => Tls::None,
         _ => Tls::Starttls,
     }
 }

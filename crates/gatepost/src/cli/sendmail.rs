@@ -60,7 +60,7 @@ fn act(options: Options) -> Result<(), Refused> {
         let list = QueueCommand::List { json: false, file: ConfigFile { config: path } };
         return super::queue::run(list).map_err(|fault| Refused(sysexits::TEMPFAIL, fault.message));
     }
-    let loaded = config::load(&path).map_err(|fault| Refused(sysexits::CONFIG, fault.message))?;
+    let loaded = config::read(&path).map_err(|fault| Refused(sysexits::CONFIG, fault.message))?;
     let dropbox = Dropbox::new(&loaded.config.server.data_dir);
     match options.mode {
         Mode::Smtp => smtp_on_stdin::run(&loaded.config.server.hostname.0, &dropbox)

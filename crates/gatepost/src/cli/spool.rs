@@ -28,7 +28,7 @@ pub fn run(command: SpoolCommand) -> Result<(), Fault> {
 }
 
 fn folder(file: &ConfigFile) -> Result<PathBuf, Fault> {
-    Ok(config::load(&file.config)?.config.server.data_dir)
+    Ok(config::read(&file.config)?.config.server.data_dir)
 }
 
 fn look(data_dir: &Path, depth: Depth) -> Result<Inspection, Fault> {

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use delivery::config::{ConfigError, LocalTarget};
 use delivery::route::Router;
 use reception::config::{Auth, Tls};
+use reception::directory::{Directory, DirectoryError};
 
 use super::Config;
 use super::problem::{Problem, Source};
@@ -18,6 +19,7 @@ pub fn all(config: &Config, source: &Source) -> Vec<Problem> {
     listeners(config, source, &mut problems);
     files(config, source, &mut problems);
     domains(config, source, &mut problems);
+    limits(config, source, &mut problems);
     delivery(config, source, &mut problems);
     problems
 }
@@ -37,6 +39,9 @@ fn listeners(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
             if let Some(first) = seen.insert(*address, index) {
                 let what = format!("{address} is listened on twice: by listener {} and by this one", first + 1);
                 problems.push(source.fault(&["listener", &number, "address"], what));
+            } else if let Some(all) = held_by_all(config, *address) {
+                let what = format!("{address} is listened on twice: {all} holds it as well");
+                problems.push(source.fault(&["listener", &number, "address"], what));
             }
         }
         let tls = listener.tls();
@@ -52,6 +57,14 @@ fn listeners(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
                 .push(source.fault(&["listener", &number, "auth"], what).help("tls = \"required\", or auth = \"off\""));
         }
     }
+}
+
+/// The listener on all addresses that leaves none for this one.
+fn held_by_all(config: &Config, address: SocketAddr) -> Option<SocketAddr> {
+    let any: IpAddr = if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let all = SocketAddr::new(any, address.port());
+    let there = address != all && config.listener.iter().any(|listener| listener.address.0.contains(&all));
+    there.then_some(all)
 }
 
 fn files(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
@@ -76,6 +89,36 @@ fn domains(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
             let what = format!("{name} is a local domain and a relay domain; it can be only one of them");
             problems.push(source.fault(&["domains", "relay", &name.to_string()], what));
         }
+    }
+    if problems.is_empty()
+        && let Err(error) = Directory::new(&config.domains, config.limits.alias_expansion)
+    {
+        let domain = match &error {
+            DirectoryError::Twice(domain) | DirectoryError::MailboxTwice { domain, .. } => domain.to_string(),
+            DirectoryError::TooMuch(alias) | DirectoryError::Nowhere(alias) => alias.host.to_string(),
+        };
+        problems.push(source.fault(&["domains", "local", &domain], error.to_string()));
+    }
+}
+
+/// Figures with which nothing could ever be accepted.
+fn limits(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    let limits = &config.limits;
+    let figures = [
+        ("connections", u64::from(limits.connections)),
+        ("connections_per_client", u64::from(limits.connections_per_client)),
+        ("recipients", limits.recipients as u64),
+        ("messages", u64::from(limits.messages)),
+        ("message_size", limits.message_size),
+        ("header_size", limits.header_size),
+        ("command_line", limits.command_line as u64),
+        ("hops", limits.hops as u64),
+        ("command_timeout", limits.command_timeout.as_millis() as u64),
+        ("data_timeout", limits.data_timeout.as_millis() as u64),
+    ];
+    for (key, _) in figures.iter().filter(|(_, figure)| *figure == 0) {
+        let what = format!("limits.{key} is 0: no letter could come in");
+        problems.push(source.fault(&["limits", key], what).help("leave the key out for its default"));
     }
 }
 

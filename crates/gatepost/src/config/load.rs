@@ -20,24 +20,41 @@ pub struct Loaded {
 /// # Errors
 /// Exit code 2, with every fault that was found, its line and a caret.
 pub fn load(path: &Path) -> Result<Loaded, Fault> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+    parse(path, text_of(path)?)
+}
+
+/// The same for a command that only asks where things lie. The files that the configuration names, keys and passwords
+/// among them, are not looked at: who calls `sendmail` may not read them.
+///
+/// # Errors
+/// As [`load`].
+pub fn read(path: &Path) -> Result<Loaded, Fault> {
+    read_source(path, &Source::new(path, text_of(path)?))
+}
+
+fn text_of(path: &Path) -> Result<String, Fault> {
+    std::fs::read_to_string(path).map_err(|error| {
         Fault::io(Exit::Usage, format_args!("the configuration {} cannot be read", path.display()), &error).help(
             "name it with -c FILE or GATEPOST_CONFIG; `gatepost config example` prints one to begin with, \
              `gatepost quickstart` needs none",
         )
-    })?;
-    parse(path, text)
+    })
 }
 
 /// The same from a text that stands for the file `path`.
 pub fn parse(path: &Path, text: String) -> Result<Loaded, Fault> {
     let source = Source::new(path, text);
-    let mut config: Config = toml::from_str(source.text()).map_err(|error| refuse(&[explain(&source, &error)]))?;
+    let loaded = read_source(path, &source)?;
+    let problems = check::all(&loaded.config, &source);
+    if problems.is_empty() { Ok(loaded) } else { Err(refuse(&problems)) }
+}
+
+fn read_source(path: &Path, source: &Source) -> Result<Loaded, Fault> {
+    let mut config: Config = toml::from_str(source.text()).map_err(|error| refuse(&[explain(source, &error)]))?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let folder = absolute.parent().unwrap_or(Path::new("/")).to_owned();
     resolve_paths(&mut config, &folder);
-    let problems = check::all(&config, &source);
-    if problems.is_empty() { Ok(Loaded { path: absolute, config }) } else { Err(refuse(&problems)) }
+    Ok(Loaded { path: absolute, config })
 }
 
 fn refuse(problems: &[Problem]) -> Fault {
@@ -53,7 +70,20 @@ fn refuse(problems: &[Problem]) -> Fault {
 
 /// The parser's complaint; for an unknown key, with the table that it stands in and what the sample says of it.
 fn explain(source: &Source, error: &toml::de::Error) -> Problem {
-    let problem = source.complaint(error);
+    let mut problem = source.complaint(error);
+    // The types of Rust are not the reader's.
+    for number in ["usize", "u64", "u32", "u16", "u8"] {
+        problem.message = problem.message.replace(&format!("expected {number}"), "expected a whole number");
+    }
+    if let Some(name) = problem.message.strip_suffix("` is there twice").and_then(|text| text.strip_prefix('`')) {
+        return source.second_domain(name).unwrap_or(problem);
+    }
+    if problem.message == "duplicate key" {
+        return problem.help("it is written above already; keep one of them");
+    }
+    if problem.message == "invalid socket address syntax" {
+        return problem.help("an address and a port: \"0.0.0.0:25\", \"[::]:25\" or \"127.0.0.1:2525\"");
+    }
     if problem.message.contains("unknown field") {
         return problem.help("`gatepost config example` explains every key");
     }
@@ -120,9 +150,60 @@ mod tests {
         let twice = format!("{SMALLEST}[[listener]]\naddress = \"127.0.0.1:2525\"\nprofile = \"submission\"\n");
         assert!(error(&twice).contains("127.0.0.1:2525"));
         let twice = format!("{SMALLEST}[domains.local.\"a.test\"]\n[domains.local.\"A.test\"]\n");
-        assert!(error(&twice).to_lowercase().contains("a.test"));
+        let message = error(&twice);
+        assert!(message.contains("a.test") && message.contains("gatepost.toml:7"), "{message}");
         let both = format!("{SMALLEST}[domains.local.\"a.test\"]\n[domains.relay.\"a.test\"]\nrecipients = \"any\"\n");
         assert!(error(&both).contains("a.test"));
+    }
+
+    #[test]
+    fn an_alias_that_leads_nowhere_and_a_limit_of_nothing_are_shown() {
+        let circle = format!("{SMALLEST}[domains.local.\"a.test\"]\naliases = {{ x = \"y\", y = \"x\" }}\n");
+        let message = error(&circle);
+        assert!(message.contains("leads to nobody") && message.contains("a.test"), "{message}");
+        let message = error(&format!("{SMALLEST}[limits]\nrecipients = 0\n"));
+        assert!(message.contains("limits.recipients") && message.contains(":7"), "{message}");
+    }
+
+    #[test]
+    fn an_address_that_all_addresses_hold_already_is_shown() {
+        let both = format!("{SMALLEST}[[listener]]\naddress = \"0.0.0.0:2525\"\nprofile = \"relay\"\n");
+        let message = error(&both);
+        assert!(message.contains("0.0.0.0:2525") && message.contains(":4"), "{message}");
+    }
+
+    #[test]
+    fn who_asks_only_where_things_lie_needs_no_right_to_the_key() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("gatepost.toml");
+        let text = format!("{SMALLEST}[[tls.certificate]]\ncert = \"no.pem\"\nkey = \"no.key\"\n");
+        std::fs::write(&path, text).expect("written");
+        assert!(load(&path).is_err());
+        assert!(read(&path).is_ok());
+    }
+
+    /// The keys below a section of the sample, those behind `# ` too.
+    fn sample_section(name: &str) -> String {
+        let plain = EXAMPLE.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
+        let below = plain.skip_while(|line| !line.starts_with(&format!("[{name}]"))).skip(1);
+        let is_key = |line: &&str| {
+            line.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+        };
+        below.take_while(|line| !line.starts_with('[')).filter(is_key).map(|line| format!("{line}\n")).collect()
+    }
+
+    #[test]
+    fn the_sample_tells_the_defaults() {
+        let values = |text: &str| {
+            let config = toml::from_str::<Config>(text).unwrap_or_else(|error| panic!("{error}"));
+            toml::Value::try_from(&config).expect("written")
+        };
+        let plain = values(SMALLEST);
+        for name in ["queue", "queue.retry", "limits", "limits.login", "passwords", "delivery.timeout", "log"] {
+            let told = values(&format!("{SMALLEST}[{name}]\n{}", sample_section(name)));
+            let table = |value: &toml::Value| name.split('.').fold(value.clone(), |at, key| at[key].clone());
+            assert_eq!(table(&told), table(&plain), "[{name}]");
+        }
     }
 
     #[test]

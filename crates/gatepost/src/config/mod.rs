@@ -15,7 +15,7 @@ use delivery::config::Route;
 use reception::config::{Domains, Limits, Listener, Passwords, Relay};
 use serde::{Deserialize, Serialize};
 
-pub use load::{Loaded, load, parse};
+pub use load::{Loaded, load, parse, read};
 
 /// The annotated sample; a test holds it against the types.
 pub const EXAMPLE: &str = include_str!("example.toml");

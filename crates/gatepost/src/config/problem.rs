@@ -62,6 +62,21 @@ impl Source {
         self.at(span, message.into())
     }
 
+    /// A domain that is written twice, in whatever letters: the second place is pointed at.
+    pub fn second_domain(&self, name: &str) -> Option<Problem> {
+        let table = DeTable::parse(&self.text).ok()?.into_inner();
+        let DeValue::Table(domains) = table.get("domains")?.get_ref() else { return None };
+        let second = ["local", "relay"].into_iter().find_map(|kind| {
+            let DeValue::Table(all) = domains.get(kind)?.get_ref() else { return None };
+            let same = all.keys().filter(|key| key.get_ref().eq_ignore_ascii_case(name));
+            let mut spans: Vec<_> = same.map(|key| key.span()).collect();
+            spans.sort_by_key(|span| span.start);
+            spans.into_iter().nth(1)
+        })?;
+        let problem = self.at(Some(second), format!("the domain {name} is there twice"));
+        Some(problem.help("capital and small letters are the same in it"))
+    }
+
     fn at(&self, span: Option<Range<usize>>, message: String) -> Problem {
         let span = span.map(|range| SourceSpan::from(first_line(&self.text, range)));
         Problem { message, source_code: Arc::clone(&self.named), span, help: None }

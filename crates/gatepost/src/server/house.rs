@@ -11,10 +11,11 @@ use reception::admission::Admission;
 use reception::credentials::{AccountStore, Verifier};
 use reception::directory::Directory;
 use reception::shared::House;
+use reception::tls::Identities;
 use smtp::{Host, Mailbox, Reply};
 use tokio::sync::watch;
 
-use super::{state_db, tls};
+use super::{addresses, state_db, tls};
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -59,7 +60,7 @@ impl Rooms {
             Verifier::new(accounts, &config.passwords).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
         let door =
             Door { queue: queue.clone(), verifier: Arc::new(verifier), admission: Arc::new(Admission::default()) };
-        let house = Arc::new(ArcSwap::new(door.shared(config)?));
+        let house = Arc::new(ArcSwap::new(door.shared(config, None)?));
         mailboxes.know(&house);
         Ok(Self { queue, house, delivery, door, mailboxes })
     }
@@ -72,7 +73,8 @@ impl Rooms {
     pub fn prepare(&self, config: &Config) -> Result<Prepared, Fault> {
         let setup = setup(config, &self.mailboxes)?;
         setup.config.check().map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
-        Ok(Prepared { shared: self.door.shared(config)?, setup, queue: queue_config(config) })
+        let served = self.house.load();
+        Ok(Prepared { shared: self.door.shared(config, served.tls.as_deref())?, setup, queue: queue_config(config) })
     }
 
     pub fn replace(&self, prepared: Prepared) -> Result<(), Fault> {
@@ -84,7 +86,7 @@ impl Rooms {
 }
 
 impl Door {
-    fn shared(&self, config: &Config) -> Result<Arc<Shared>, Fault> {
+    fn shared(&self, config: &Config, served: Option<&Identities>) -> Result<Arc<Shared>, Fault> {
         let directory = Directory::new(&config.domains, config.limits.alias_expansion)
             .map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         Ok(Arc::new(Shared {
@@ -92,7 +94,7 @@ impl Door {
             directory,
             limits: config.limits.clone(),
             relay: config.relay.clone(),
-            tls: tls::identities(tls::load(config)?)?,
+            tls: tls::identities(tls::load(config, served)?)?,
             verifier: Arc::clone(&self.verifier),
             queue: self.queue.clone(),
             recorder: self.queue.recorder().clone(),
@@ -115,7 +117,7 @@ fn setup(config: &Config, mailboxes: &Arc<Directories>) -> Result<Setup, Fault> 
     Ok(Setup {
         config: crate::config::delivery_config(config),
         hostname: Host::Domain(config.server.hostname.0.clone()),
-        listening: config.listener.iter().flat_map(|l| l.address.0.clone()).collect(),
+        listening: config.listener.iter().flat_map(|l| &l.address.0).flat_map(|at| addresses::heard_on(*at)).collect(),
         resolver,
         authorities: Arc::new(tls::roots(&config.tls.trust)?),
         mailboxes: Arc::clone(mailboxes) as Arc<dyn Mailboxes>,

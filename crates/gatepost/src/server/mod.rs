@@ -5,6 +5,7 @@
 //! - A reload replaces values whole; when the new configuration is wrong, nothing of it takes effect.
 //! - The program stops at once when the spool has failed: what it cannot keep it does not accept.
 
+mod addresses;
 mod answers;
 mod bind;
 mod house;
@@ -182,7 +183,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn make_data_dir(folder: &Path) -> Result<(), Fault> {
+/// Makes the folder where it is missing. Others may pass through, to the dropbox; nothing in it is theirs to read.
+pub fn make_data_dir(folder: &Path) -> Result<(), Fault> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(|error| {
         Fault::io(Exit::DataDir, format_args!("the data folder {} cannot be made", folder.display()), &error)

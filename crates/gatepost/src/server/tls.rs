@@ -11,11 +11,12 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::fault::Fault;
 
-/// The certificates of a configuration; `None` where there are none.
+/// The certificates of a configuration; `None` where there are none. One that has expired goes on being shown where it is
+/// among those `served` until now: a reload for another reason must not wait for its renewal.
 ///
 /// # Errors
 /// Exit code 5: unreadable, key and certificate that do not belong together, expired or not yet valid.
-pub fn load(config: &Config) -> Result<Option<Vec<Identity>>, Fault> {
+pub fn load(config: &Config, served: Option<&Identities>) -> Result<Option<Vec<Identity>>, Fault> {
     if config.tls.certificate.is_empty() {
         return Ok(None);
     }
@@ -24,7 +25,12 @@ pub fn load(config: &Config) -> Result<Option<Vec<Identity>>, Fault> {
     for certificate in &config.tls.certificate {
         let files = CertificateFiles { certificate: certificate.cert.clone(), key: certificate.key.clone() };
         let identity = Identity::load(&files).map_err(|error| refuse(&error))?;
-        valid(identity.info(), &certificate.cert, now)?;
+        if let Err(fault) = valid(identity.info(), &certificate.cert, now) {
+            if !served.is_some_and(|served| served.all().any(|old| old.der() == identity.der())) {
+                return Err(fault);
+            }
+            tracing::warn!(error = %fault.message, "it goes on being served, as it was before; renew it");
+        }
         identities.push(identity);
     }
     Ok(Some(identities))
@@ -90,16 +96,25 @@ pub fn roots(trust: &[std::path::PathBuf]) -> Result<RootCertStore, Fault> {
     roots.add_parsable_certificates(system.certs);
     for path in trust {
         let bad = |why: String| Fault::new(Exit::Certificate, format!("the authority {}: {why}", path.display()));
+        let before = roots.len();
         for certificate in CertificateDer::pem_file_iter(path).map_err(|e| bad(e.to_string()))? {
             let certificate = certificate.map_err(|e| bad(e.to_string()))?;
             roots.add(certificate).map_err(|e| bad(e.to_string()))?;
+        }
+        if roots.len() == before {
+            return Err(bad("there is no certificate in PEM form in it".to_owned()));
         }
     }
     Ok(roots)
 }
 
-/// When each file was last changed; a difference means "read them again".
-pub fn stamps(config: &Config) -> Vec<Option<SystemTime>> {
+/// What tells that a file has changed: when it was written, which file it is (an older one may be put in the place of a
+/// newer one), how long it is.
+pub type Stamp = (SystemTime, u64, u64);
+
+/// The stamps of all files; a difference means "read them again".
+pub fn stamps(config: &Config) -> Vec<Option<Stamp>> {
+    use std::os::unix::fs::MetadataExt;
     let files = config.tls.certificate.iter().flat_map(|c| [&c.cert, &c.key]);
-    files.map(|path| std::fs::metadata(path).and_then(|m| m.modified()).ok()).collect()
+    files.map(|path| std::fs::metadata(path).and_then(|m| Ok((m.modified()?, m.ino(), m.len()))).ok()).collect()
 }
