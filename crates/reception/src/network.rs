@@ -37,6 +37,14 @@ impl IpNetwork {
     }
 }
 
+/// A network of IPv4-mapped addresses is the IPv4 network: clients are compared as IPv4, and would never be in the other.
+fn canonical(address: IpAddr, prefix: u8) -> (IpAddr, u8) {
+    match (address.to_canonical(), prefix.checked_sub(96)) {
+        (mapped @ IpAddr::V4(_), Some(rest)) if address.is_ipv6() => (mapped, rest),
+        _ => (address, prefix),
+    }
+}
+
 fn width(address: IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
@@ -72,6 +80,7 @@ impl FromStr for IpNetwork {
         if prefix > width(address) {
             return Err(NetworkError::Prefix(text.to_owned()));
         }
+        let (address, prefix) = canonical(address, prefix);
         let network = Self { address: mask(address, prefix), prefix };
         if network.address != address {
             return Err(NetworkError::HostBits { text: text.to_owned(), network });
@@ -111,6 +120,14 @@ mod tests {
     fn a_mapped_ipv4_address_counts_as_ipv4() {
         assert!(network("192.0.2.1").contains("::ffff:192.0.2.1".parse().unwrap()));
         assert_eq!(IpNetwork::of("::ffff:192.0.2.77".parse().unwrap(), 24), network("192.0.2.0/24"));
+    }
+
+    #[test]
+    fn a_network_of_mapped_addresses_is_the_ipv4_network() {
+        assert_eq!(network("::ffff:192.0.2.0/120"), network("192.0.2.0/24"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_eq!(network("::ffff:0:0/96"), network("0.0.0.0/0"));
+        assert!("::ffff:0:0/90".parse::<IpNetwork>().is_err());
     }
 
     #[test]

@@ -130,9 +130,9 @@ impl FromStr for RouteTarget {
     fn from_str(text: &str) -> Result<Self, BadTarget> {
         match text.split_once(':') {
             None if text == "mx" => Ok(Self::Mx),
-            Some(("catch", path)) => path_of(path).map(Self::Catch),
+            // A host may be called catch or lmtp; then what follows is a port.
+            Some(("catch", path)) if path.parse::<u16>().is_err() => path_of(path).map(Self::Catch),
             Some(("lmtp", path)) if path.starts_with('/') => path_of(path).map(Self::LmtpUnix),
-            // A host may be called lmtp; then what follows is a port.
             Some(("lmtp", endpoint)) if endpoint.parse::<u16>().is_err() => endpoint.parse().map(Self::Lmtp),
             _ => text.parse().map(Self::Smtp),
         }

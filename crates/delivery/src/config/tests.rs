@@ -97,8 +97,12 @@ fn a_target_that_makes_no_sense_is_refused_in_words() {
 }
 
 #[test]
-fn a_host_called_lmtp_is_still_a_host() {
-    assert!(matches!("lmtp:25".parse::<RouteTarget>().unwrap(), RouteTarget::Smtp(Endpoint { port: 25, .. })));
+fn a_host_called_lmtp_or_catch_is_still_a_host() {
+    for text in ["lmtp:25", "catch:25", "Catch:25"] {
+        let target = text.parse::<RouteTarget>().unwrap();
+        assert!(matches!(target, RouteTarget::Smtp(Endpoint { port: 25, .. })));
+        assert_eq!(target.to_string().parse::<RouteTarget>().unwrap(), target);
+    }
 }
 
 #[test]

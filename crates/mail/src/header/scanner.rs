@@ -110,15 +110,15 @@ impl HeaderScanner {
                 _ => self.state = State::Within,
             },
             (State::Start | State::BeforeColon, b':') if self.line > 1 => self.field(),
-            (State::Start | State::BeforeColon, b' ' | b'\t') => self.white_space(),
+            (State::Start | State::BeforeColon, b' ' | b'\t') => self.white_space(octet),
             (State::Start, 33..=126) if octet != b':' => self.name.push(octet),
             _ => self.body_without_empty_line(),
         }
     }
 
-    fn white_space(&mut self) {
+    fn white_space(&mut self, octet: u8) {
         // An mbox `From ` line on top: whatever it holds is passed over, and is no field.
-        let mbox = self.facts.size == 5 && self.name.octets.starts_with(b"From");
+        let mbox = octet == b' ' && self.facts.size == 5 && self.name.octets.starts_with(b"From");
         self.state = if mbox { State::Within } else { State::BeforeColon };
     }
 

@@ -111,6 +111,14 @@ fn agree(letter: &[u8], cut: usize) {
 }
 
 #[test]
+fn only_a_space_makes_an_mbox_line() {
+    for (letter, seen) in [("From x: y\r\nDate: z\r\n", 0), ("From\t: y\r\nDate: z\r\n", 1)] {
+        agree(letter.as_bytes(), 5);
+        assert_eq!((scan(&[letter.as_bytes()]).from, scan(&[letter.as_bytes()]).date), (seen, 1), "{letter:?}");
+    }
+}
+
+#[test]
 fn real_letters_are_read_alike_by_both() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/letters");
     let mut seen = 0;
