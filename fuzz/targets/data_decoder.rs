@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use smtp::data::{BodyInspector, DataDecoder, DotStuffer, Faults};
 use smtp::server::BareNewline;
 
-type Decoded = (Vec<u8>, Option<usize>, Faults, [u64; 3]);
+type Decoded = (Vec<u8>, Option<usize>, Faults, [u64; 5]);
 
 fn decode(mut decoder: DataDecoder, pieces: &[&[u8]], chunks: bool) -> Decoded {
     let (mut letter, mut used, mut end) = (Vec::new(), 0, None);
@@ -27,7 +27,9 @@ fn decode(mut decoder: DataDecoder, pieces: &[&[u8]], chunks: bool) -> Decoded {
         inspector.inspect(&content);
         letter.extend(content);
     }
-    let counts = [inspector.octets(), inspector.header_octets(), inspector.hops() as u64];
+    let (fields, hops) = (inspector.fields() as u64, inspector.hops() as u64);
+    assert!(hops <= fields && inspector.longest_field() <= inspector.header_octets());
+    let counts = [inspector.octets(), inspector.header_octets(), inspector.longest_field(), fields, hops];
     (letter, end, decoder.faults(), counts)
 }
 

@@ -18,6 +18,8 @@ fn config(choice: u8) -> (ServerConfig, bool) {
         message_size: 40,
         discard: 60,
         header_size: 30,
+        header_field_size: 20,
+        header_fields: 2,
         hops: 1,
         recipients: 2,
         messages: 2,

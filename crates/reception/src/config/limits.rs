@@ -35,13 +35,18 @@ pub struct Limits {
     /// Size of a letter's header; 552 beyond.
     #[serde(with = "queue::units::size")]
     pub header_size: u64,
+    /// Size of one field of the header, folded lines and all; 552 beyond.
+    #[serde(with = "queue::units::size")]
+    pub header_field_size: u64,
+    /// Fields of a letter's header; 554 beyond.
+    pub header_fields: usize,
     /// Of a letter that is too large, this much more is read and thrown away, so that its sender hears why; beyond, the
     /// connection is closed.
     #[serde(with = "queue::units::size")]
     pub discard: u64,
     /// Received fields in a letter: beyond, it is going in circles and gets 554 5.4.6.
     pub hops: usize,
-    /// Refused commands in one connection; 421 beyond.
+    /// Refused commands in one connection; 421 beyond. Refused recipients of a client that has logged in do not count.
     pub errors: u32,
     /// NOOP, RSET, VRFY and the like without a letter between; 421 beyond.
     pub junk_commands: u32,
@@ -124,6 +129,8 @@ impl Default for Limits {
             command_line: session.command_line,
             auth_line: session.auth_line,
             header_size: session.header_size as u64,
+            header_field_size: session.header_field_size as u64,
+            header_fields: session.header_fields,
             discard: session.discard,
             hops: session.hops,
             errors: session.errors,
@@ -177,6 +184,8 @@ impl Limits {
             command_line: self.command_line,
             auth_line: self.auth_line,
             header_size: usize::try_from(self.header_size).unwrap_or(usize::MAX),
+            header_field_size: usize::try_from(self.header_field_size).unwrap_or(usize::MAX),
+            header_fields: self.header_fields,
             discard: self.discard,
             hops: self.hops,
             errors: overrides.errors.unwrap_or(self.errors),

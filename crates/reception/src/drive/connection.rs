@@ -86,7 +86,10 @@ impl Connection {
                     }
                 }
                 Output::Ask(question) => self.ask(question).await?,
-                Output::Body(chunk) => self.store(&chunk),
+                Output::Body(chunk) => {
+                    self.store(&chunk);
+                    self.session.handle_stored(Instant::now());
+                }
                 Output::Abandon => {
                     self.draft = Text::None;
                     self.abandoned = true;

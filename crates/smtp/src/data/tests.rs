@@ -137,6 +137,22 @@ fn line_that_is_no_field_does_not_end_the_header() {
     assert_eq!((inspector.hops(), inspector.header_octets()), (1, 41));
 }
 
+#[test]
+fn fields_are_counted_and_the_longest_is_measured_with_its_folds() {
+    let letter =
+        b"From x\r\nA: 1\r\n 23\r\n\t4\r\nplain words\r\nB: 1\r\n\r\nC: a field of the body, longer than all\r\n";
+    let mut inspector = BodyInspector::new();
+    for octet in letter {
+        inspector.inspect(&[*octet]);
+    }
+    assert_eq!((inspector.fields(), inspector.longest_field()), (2, 15));
+    let mut growing = BodyInspector::new();
+    growing.inspect(b"A: 1\r\nB: 123456789");
+    assert_eq!((growing.fields(), growing.longest_field()), (2, 12));
+    growing.inspect(b"0");
+    assert_eq!(growing.longest_field(), 13);
+}
+
 proptest! {
     #[test]
     fn letter_survives_the_wire_at_every_split(
@@ -181,12 +197,13 @@ proptest! {
 
     #[test]
     fn inspection_does_not_depend_on_the_pieces(letter in "(Received|X|:| |\r\n|\r|\n|a){0,30}", cut: usize) {
+        let seen = |i: &BodyInspector| (i.octets(), i.header_octets(), i.hops(), i.fields(), i.longest_field());
         let mut whole = BodyInspector::new();
         whole.inspect(letter.as_bytes());
         let (head, tail) = letter.as_bytes().split_at(cut % (letter.len() + 1));
         let mut split = BodyInspector::new();
         split.inspect(head);
         split.inspect(tail);
-        prop_assert_eq!((whole.octets(), whole.header_octets(), whole.hops()), (split.octets(), split.header_octets(), split.hops()));
+        prop_assert_eq!(seen(&whole), seen(&split));
     }
 }

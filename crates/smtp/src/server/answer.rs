@@ -6,6 +6,8 @@ use super::letter::Letter;
 use super::phase::{Pending, Phase};
 use super::session::{Hello, Open, ServerSession, Transaction};
 use super::{Answer, Protocol, replies};
+use crate::envelope::RcptParams;
+use crate::path::ForwardPath;
 use crate::reply::{Reply, Severity};
 
 impl ServerSession {
@@ -26,18 +28,11 @@ impl ServerSession {
             Pending::Mail { from, params } => {
                 if let Some(reply) = self.accepted(answer, replies::SENDER_OK) {
                     let transaction = Transaction { from, params, recipients: Vec::new() };
-                    self.open = Some(Open { transaction, letter: None, overshoot: 0 });
+                    self.open = Some(Open { transaction, letter: None, overshoot: 0, refused: 0 });
                     self.say(reply);
                 }
             }
-            Pending::Rcpt { to, params } => {
-                if let Some(reply) = self.accepted(answer, replies::RECIPIENT_OK) {
-                    if let Some(open) = &mut self.open {
-                        open.transaction.recipients.push((to, params));
-                    }
-                    self.say(reply);
-                }
-            }
+            Pending::Rcpt { to, params } => self.rcpt_answered(to, params, answer),
             Pending::Data => self.data_answered(answer),
             Pending::Bdat { size, last } => self.bdat_answered(size, last, answer),
             Pending::Message => self.message_answered(answer),
@@ -111,6 +106,24 @@ impl ServerSession {
         self.say(reply);
     }
 
+    fn rcpt_answered(&mut self, to: ForwardPath, params: RcptParams, answer: Answer) {
+        let verdict = self.verdict(answer, replies::RECIPIENT_OK);
+        let Some(open) = &mut self.open else { return };
+        match verdict {
+            Ok(reply) => {
+                open.transaction.recipients.push((to, params));
+                self.say(reply);
+            }
+            // Somebody whom we know and who writes to a list is not one who guesses addresses; though not without end.
+            Err(Refusal::Stay(reply)) => {
+                open.refused += 1;
+                let guessed = self.account.is_none() || open.refused > self.config.limits.recipients;
+                if guessed { self.refuse(reply) } else { self.say(reply) }
+            }
+            Err(Refusal::Close(reply)) => self.close_with(reply),
+        }
+    }
+
     fn data_answered(&mut self, answer: Answer) {
         if self.accepted(answer, replies::SEND_DATA).is_none() {
             return;
@@ -131,7 +144,7 @@ impl ServerSession {
                 open.letter = Some(Letter::by_chunks(self.config.bare_newline, body, self.now));
                 self.phase = Phase::Chunk { left: size, last };
             }
-            Err(Refusal::Stay(reply)) => self.refuse_chunk(size, last, reply, 1),
+            Err(Refusal::Stay(reply)) => self.refuse_chunk(size, last, reply),
             Err(Refusal::Close(reply)) => self.close_with(reply),
         }
     }
@@ -146,7 +159,7 @@ impl ServerSession {
                 match self.verdict(answer, replies::KEPT) {
                     Ok(reply) => {
                         self.delivered();
-                        (0..times).for_each(|_| self.say(reply.clone()));
+                        self.say_times(reply, times);
                     }
                     Err(Refusal::Stay(reply)) => self.refuse_times(reply, times),
                     Err(Refusal::Close(reply)) => self.close_with(reply),

@@ -112,7 +112,7 @@ impl ServerSession {
             Verb::Auth => self.auth_in_order(),
             _ if tls_missing => Err(replies::TLS_FIRST),
             Verb::Vrfy => Ok(()),
-            _ if self.chunks_failed => Err(replies::CHUNKS_FAILED),
+            _ if self.chunks_failed.is_some() => Err(replies::CHUNKS_FAILED),
             Verb::Mail => self.mail_in_order(),
             Verb::Rcpt | Verb::Data => self.transaction_in_order(verb),
         }

@@ -73,6 +73,8 @@ impl Letter {
             () if nul => Some(replies::NUL_IN_MESSAGE),
             () if self.octets() > limits.message_size => Some(replies::TOO_BIG),
             () if self.inspector.header_octets() > limits.header_size as u64 => Some(replies::HEADER_TOO_BIG),
+            () if self.inspector.longest_field() > limits.header_field_size as u64 => Some(replies::FIELD_TOO_BIG),
+            () if self.inspector.fields() > limits.header_fields => Some(replies::TOO_MANY_FIELDS),
             () if self.inspector.hops() > limits.hops => Some(replies::TOO_MANY_HOPS),
             () => None,
         }
@@ -89,6 +91,11 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
         Self { started: now, octets: 0 }
+    }
+
+    /// So much time is not the peer's.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        self.started += time;
     }
 
     /// When it is too slow: by the rate behind the grace, and by the cap whatever the rate.

@@ -17,12 +17,17 @@ pub struct ServerLimits {
     pub auth_line: usize,
     /// Octets of the letter's header; 552 5.3.4 beyond.
     pub header_size: usize,
+    /// Octets of one field of the header, its folds included; 552 5.3.4 beyond.
+    pub header_field_size: usize,
+    /// Fields of the header; 554 5.6.0 beyond.
+    pub header_fields: usize,
     /// Octets beyond `message_size`, or of a refused chunk, that are read and thrown away so that the session stays in
     /// step; beyond, it is closed.
     pub discard: u64,
     /// Received fields; 554 5.4.6 beyond (RFC 5321 §6.3).
     pub hops: usize,
-    /// Replies of 4yz and 5yz; 421 4.7.0 beyond.
+    /// Replies of 4yz and 5yz; 421 4.7.0 beyond. Refused recipients of a client that has authenticated are not among
+    /// them: a list of a thousand addresses may well have some that are dead.
     pub errors: u32,
     /// NOOP, RSET, VRFY, HELP and the like without a letter between; 421 4.7.0 beyond.
     pub junk_commands: u32,
@@ -46,6 +51,8 @@ impl Default for ServerLimits {
             command_line: 2048,
             auth_line: 12_288,
             header_size: 1024 * 1024,
+            header_field_size: 100 * 1024,
+            header_fields: 1000,
             discard: 64 * 1024 * 1024,
             hops: 100,
             errors: 20,

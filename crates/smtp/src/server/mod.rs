@@ -6,7 +6,7 @@
 //! loop {
 //!     match session.poll_output() {
 //!         Ask(question) => session.handle_answer(now, answer_of(question)),   // may await; see `flush`
-//!         Body(chunk)   => draft.write(chunk),
+//!         Body(chunk)   => draft.write(chunk); session.handle_stored(now)
 //!         Abandon       => drop(draft),
 //!         Transmit(b)   => write b to the peer,
 //!         StartTls      => do the handshake; session.handle_tls(now, info) or close
@@ -29,10 +29,13 @@
 //! - A first command of another protocol (GET, POST, a TLS ClientHello, anything that begins with no letter) gets 421.
 //! - Octets in clear behind STARTTLS get 554 and the end of the connection.
 //! - A BDAT line whose size cannot be read ends the connection behind its 501, since the chunk's end is unknown. Any
-//!   other refused chunk is passed over first; later ones get 503 until RSET or EHLO. In LMTP a refused last chunk is
-//!   answered for each recipient only where it is the letter that is refused, not the order of commands.
+//!   other refused chunk is passed over first; later ones get 503 until RSET or EHLO. In LMTP a last chunk, refused or
+//!   not, is answered once for each accepted recipient, behind a failed chunk too, and not at all where there are none
+//!   (RFC 2033 §4.3).
+//! - A letter's deadlines count the time of the peer only, not that which the driver takes to store it.
 //! - A letter that is refused is read to its true end; the reply does not depend on how its octets were cut.
-//! - What counts as junk and as an error is forgotten with each letter that is accepted.
+//! - What counts as junk and as an error is forgotten with each letter that is accepted. Recipients that policy refuses
+//!   are errors of strangers, not of those who have authenticated, up to as many as a letter may have.
 //!
 //! # Invariants
 //! - While a question is open, input is buffered and nothing is acted upon.

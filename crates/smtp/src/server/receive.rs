@@ -89,8 +89,7 @@ impl ServerSession {
         match fault {
             _ if last => self.letter_complete(),
             Some(reply) => {
-                self.reset();
-                self.chunks_failed = true;
+                self.fail_chunks();
                 self.refuse(reply);
             }
             None => self.say(replies::OK),
@@ -102,7 +101,7 @@ impl ServerSession {
         let Some(open) = &self.open else { return };
         match open.letter.as_ref().and_then(|letter| letter.fault(&self.config.limits)) {
             Some(reply) => {
-                let times = self.replies_per_letter();
+                let times = self.replies_to_last();
                 self.reset();
                 self.refuse_times(reply, times);
             }
@@ -143,8 +142,7 @@ impl ServerSession {
             return;
         }
         if let Some(reply) = self.chunk_refusal(size) {
-            let times = if last && reply == replies::TOO_BIG { self.replies_per_letter() } else { 1 };
-            return self.refuse_chunk(size, last, reply, times);
+            return self.refuse_chunk(size, last, reply);
         }
         match &self.open {
             Some(open) if open.letter.is_some() => self.phase = Phase::Chunk { left: size, last },
@@ -156,7 +154,7 @@ impl ServerSession {
         let Some(open) = &self.open else {
             return Some(match () {
                 () if self.refused => replies::SESSION_REFUSED,
-                () if self.chunks_failed => replies::CHUNKS_FAILED,
+                () if self.chunks_failed.is_some() => replies::CHUNKS_FAILED,
                 () => replies::NEED_MAIL,
             });
         };
@@ -171,10 +169,13 @@ impl ServerSession {
 
     /// The transaction is over. Unless this chunk was the last, more may follow in the same breath: they are refused
     /// until RSET, or a letter without its first part would be taken for whole.
-    pub(super) fn refuse_chunk(&mut self, size: u64, last: bool, reply: Reply, times: usize) {
-        let failed = self.chunks_failed || (self.open.is_some() && !last);
-        self.reset();
-        self.chunks_failed = failed;
+    pub(super) fn refuse_chunk(&mut self, size: u64, last: bool, reply: Reply) {
+        let times = if last && self.offered.chunking { self.replies_to_last() } else { 1 };
+        match (&self.open, last) {
+            (Some(_), false) => self.fail_chunks(),
+            (Some(_), true) => self.reset(),
+            (None, _) => {}
+        }
         if size > self.config.limits.discard {
             self.misbehaved("announced a chunk far too big to pass over");
             return self.close_with(if reply == replies::TOO_BIG { reply } else { replies::TOO_MUCH_DISCARDED });
@@ -192,12 +193,25 @@ impl ServerSession {
         }
     }
 
-    /// RFC 2033 §4.2: as many replies as there are recipients.
-    fn replies_per_letter(&self) -> usize {
-        match (self.config.protocol, &self.open) {
-            (Protocol::Lmtp, Some(open)) => open.transaction.recipients.len().max(1),
-            _ => 1,
+    /// The transaction is over; what is still to come of its chunks is refused.
+    fn fail_chunks(&mut self) {
+        let recipients = self.recipients();
+        self.reset();
+        self.chunks_failed = Some(recipients);
+    }
+
+    /// RFC 2033 §4.2 and §4.3: in LMTP the end of DATA and BDAT LAST, whatever becomes of them, have one reply "for each
+    /// previously successful RCPT command", also where there was none. A client that pipelines counts on it.
+    fn replies_to_last(&self) -> usize {
+        match self.config.protocol {
+            Protocol::Lmtp => self.recipients(),
+            Protocol::Smtp => 1,
         }
+    }
+
+    fn recipients(&self) -> usize {
+        let open = self.open.as_ref().map(|open| open.transaction.recipients.len());
+        open.or(self.chunks_failed).unwrap_or_default()
     }
 }
 

@@ -69,6 +69,9 @@ pub(super) const BARE_NEWLINE_IN_MESSAGE: Reply =
 pub(super) const NUL_IN_MESSAGE: Reply =
     Reply::new(550, (5, 6, 0), "The message has a NUL octet; encode binary content, as base64 does");
 pub(super) const HEADER_TOO_BIG: Reply = Reply::new(552, (5, 3, 4), "The header of the message is too big");
+pub(super) const FIELD_TOO_BIG: Reply =
+    Reply::new(552, (5, 3, 4), "A field in the header of the message is too big; spread its content over several");
+pub(super) const TOO_MANY_FIELDS: Reply = Reply::new(554, (5, 6, 0), "The header of the message has too many fields");
 pub(super) const TOO_MANY_HOPS: Reply =
     Reply::new(554, (5, 4, 6), "Too many hops: the message has gone in a circle, see its Received fields");
 

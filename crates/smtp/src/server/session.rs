@@ -65,6 +65,8 @@ pub(super) struct Open {
     pub(super) letter: Option<Letter>,
     /// RCPTs beyond the limit.
     pub(super) overshoot: usize,
+    /// RCPTs that policy refused.
+    pub(super) refused: usize,
 }
 
 #[derive(Debug)]
@@ -99,8 +101,8 @@ pub struct ServerSession {
     pub(super) offered: Capabilities,
     pub(super) account: Option<String>,
     pub(super) open: Option<Open>,
-    /// A chunk was refused: no other is taken until RSET or EHLO (RFC 3030 §2).
-    pub(super) chunks_failed: bool,
+    /// A chunk was refused: no other is taken until RSET or EHLO (RFC 3030 §2). So many recipients had been accepted.
+    pub(super) chunks_failed: Option<usize>,
     pub(super) counts: Counts,
     /// No command has come yet, or none since TLS.
     pub(super) first: bool,
@@ -131,7 +133,7 @@ impl ServerSession {
             offered: Capabilities::default(),
             account: None,
             open: None,
-            chunks_failed: false,
+            chunks_failed: None,
             counts: Counts::default(),
             first: true,
             refused: false,
@@ -194,6 +196,16 @@ impl ServerSession {
         self.first = true;
         self.tls = Some(tls);
         self.phase = Phase::Command;
+    }
+
+    /// The [`Output::Body`] given last is stored. The time that took is ours, not the peer's: no deadline of a letter
+    /// counts it.
+    pub fn handle_stored(&mut self, now: Instant) {
+        let ours = now.saturating_duration_since(self.now);
+        (self.now, self.since) = (now, self.since + ours);
+        if let Some(letter) = self.open.as_mut().and_then(|open| open.letter.as_mut()) {
+            letter.pace.excuse(ours);
+        }
     }
 
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -359,16 +371,22 @@ impl ServerSession {
         self.refuse_times(reply, 1);
     }
 
-    /// The same, once for each recipient of LMTP; it counts once.
+    /// The same, once for each recipient of LMTP, of whom there may be none; it counts once.
     pub(super) fn refuse_times(&mut self, reply: Reply, times: usize) {
         self.counts.errors = self.counts.errors.saturating_add(1);
         if self.counts.errors > self.config.limits.errors {
             return self.close_with(replies::TOO_MANY_ERRORS);
         }
+        self.say_times(reply, times);
+    }
+
+    pub(super) fn say_times(&mut self, reply: Reply, times: usize) {
         for _ in 1..times {
             self.say(reply.clone());
         }
-        self.say(reply);
+        if times > 0 {
+            self.say(reply);
+        }
     }
 
     /// A command that brings no letter nearer; `false` where there were too many and the session ends.
@@ -387,7 +405,7 @@ impl ServerSession {
 
     /// The transaction is over, whole. If its letter was on the way, it is gone.
     pub(super) fn reset(&mut self) {
-        self.chunks_failed = false;
+        self.chunks_failed = None;
         let letter = self.open.take().and_then(|open| open.letter);
         if letter.is_some_and(|letter| !letter.abandoned) {
             self.queue.push_back(Output::Abandon);

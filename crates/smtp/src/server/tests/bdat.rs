@@ -174,6 +174,7 @@ fn bdat_is_passed_over_where_it_is_not_offered() {
     assert_eq!(peer.codes_of(format!("{ENVELOPE}BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n")), [250, 250, 502, 250]);
 }
 
+/// RFC 2033 §4.3: "one reply for each previously successful RCPT command"; here two.
 #[test]
 fn last_chunk_in_lmtp_is_answered_for_each_recipient() {
     let mut peer = Peer::new(ServerConfig { limits: small(10), ..lmtp() }, accept_all());
@@ -183,6 +184,44 @@ fn last_chunk_in_lmtp_is_answered_for_each_recipient() {
     assert_eq!(peer.codes_of(format!("{envelope}BDAT 1\r\nxBDAT 1 LAST\r\ny")), [250, 250, 250, 250, 250, 250]);
     assert_eq!(peer.codes_of(format!("{envelope}BDAT 11 LAST\r\n01234567890")), [250, 250, 250, 552, 552]);
     assert_eq!(peer.codes_of(format!("{envelope}BDAT 2 LAST\r\n\n\n")), [250, 250, 250, 550, 550]);
+}
+
+#[test]
+fn last_chunk_behind_a_failed_one_in_lmtp_is_answered_for_each_recipient() {
+    let mut peer = Peer::greeted(ServerConfig { limits: small(10), ..lmtp() });
+    let envelope = format!("{ENVELOPE}RCPT TO:<c@example.com>\r\n");
+    for failed in ["BDAT 11\r\n01234567890", "BDAT 3\r\na\nb"] {
+        let codes = peer.codes_of(format!("{envelope}{failed}BDAT 1\r\nxBDAT 1 LAST\r\nyRSET\r\n"));
+        assert_eq!(codes[3..4].iter().filter(|code| [550, 552].contains(code)).count(), 1);
+        assert_eq!(codes[4..], [503, 503, 503, 250]);
+    }
+    // What was accepted before RSET counts no more.
+    assert_eq!(peer.codes_of(format!("{ENVELOPE}BDAT 1 LAST\r\nx")), [250, 250, 250]);
+    assert_eq!(peer.letters, [b"x"]);
+}
+
+#[test]
+fn last_chunk_without_recipients_in_lmtp_is_not_answered() {
+    let mut peer = Peer::greeted(lmtp());
+    assert_eq!(peer.codes_of("BDAT 1 LAST\r\nxNOOP\r\n"), [250]);
+    assert_eq!(peer.codes_of("MAIL FROM:<a@example.org>\r\nBDAT 5 LAST\r\nQUIT\nNOOP\r\n"), [250, 250]);
+    assert_eq!(peer.codes_of("MAIL FROM:<a@example.org>\r\nBDAT 5\r\nQUIT\nBDAT 0 LAST\r\nNOOP\r\n"), [250, 503, 250]);
+    // Where nothing is offered, nobody counts on silence.
+    let mut peer = Peer::greeted(ServerConfig { chunking: false, ..lmtp() });
+    assert_eq!(peer.codes_of("BDAT 1 LAST\r\nxNOOP\r\n"), [503, 250]);
+    assert_eq!(peer.codes_of(format!("{ENVELOPE}BDAT 1 LAST\r\nxNOOP\r\n")), [250, 250, 502, 250]);
+    // Nor without end.
+    let mut peer = Peer::greeted(lmtp());
+    assert_eq!(peer.codes_of("BDAT 0 LAST\r\n".repeat(21)), [421]);
+}
+
+#[test]
+fn last_chunk_that_policy_refuses_in_lmtp_is_answered_for_each_recipient() {
+    let no = |q: &Question| (*q == Question::Data).then(|| Answer::Reply(Reply::new(451, (4, 7, 1), "later")));
+    let mut peer = Peer::new(lmtp(), answering(no));
+    peer.send(format!("LHLO c.example\r\n{ENVELOPE}RCPT TO:<c@example.com>\r\n"));
+    peer.take();
+    assert_eq!(peer.codes_of("BDAT 1 LAST\r\nxNOOP\r\n"), [451, 451, 250]);
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::peer::{ENVELOPE, Peer, accept_all, config, submission};
-use crate::server::{Output, ServerConfig, ServerLimits};
+use super::peer::{ENVELOPE, Peer, accept_all, answering, config, submission};
+use crate::reply::Reply;
+use crate::server::{Answer, Output, Question, ServerConfig, ServerLimits};
 
 fn limited(limits: ServerLimits) -> Peer {
     Peer::greeted(ServerConfig { limits, ..config() })
@@ -76,6 +77,39 @@ fn steady_letter_is_cut_off_by_the_cap() {
     assert_eq!((peer.closed, peer.abandoned), (true, 1));
 }
 
+/// A disk that takes its time is no fault of the peer's: neither the rate nor the cap counts it.
+#[test]
+fn time_that_we_take_to_store_a_letter_is_not_the_peers() {
+    for begin in ["DATA\r\n", "BDAT 1000000 LAST\r\n"] {
+        let mut peer = Peer::greeted(config());
+        peer.send(format!("{ENVELOPE}{begin}"));
+        peer.storing = Duration::from_secs(100);
+        for _ in 0..30 {
+            peer.send([b'x'; 400]);
+            peer.pass(Duration::from_secs(1));
+            assert!(!peer.closed, "{begin}");
+        }
+        // The peer's own time still counts: of 30 s grace and 24 s earned it has used 30.
+        peer.storing = Duration::ZERO;
+        peer.pass(Duration::from_secs(23));
+        assert!(!peer.closed, "{begin}");
+        peer.pass(Duration::from_secs(1));
+        assert!(peer.take().ends_with("421 4.4.2 The message came in too slowly; closing the connection\r\n"));
+        assert!(peer.closed);
+    }
+}
+
+#[test]
+fn time_that_we_take_to_store_a_chunk_is_not_taken_from_the_next_command() {
+    let mut peer = Peer::greeted(config());
+    peer.storing = Duration::from_secs(1000);
+    peer.send(format!("{ENVELOPE}BDAT 1000\r\n{}", "x".repeat(1000)));
+    peer.pass(Duration::from_secs(299));
+    assert!(!peer.closed);
+    peer.pass(Duration::from_secs(1));
+    assert!(peer.closed);
+}
+
 #[test]
 fn cap_of_a_letter_holds_between_its_chunks() {
     let mut peer = Peer::greeted(ServerConfig {
@@ -120,6 +154,33 @@ fn header_beyond_its_limit_is_refused_in_step() {
     assert!(said.contains("\r\n552 5.3.4 The header") && said.ends_with("250 2.0.0 OK\r\n"), "{said}");
     let body = "x".repeat(1000);
     assert_eq!(peer.codes_of(format!("{ENVELOPE}DATA\r\nX: y\r\n\r\n{body}\r\n.\r\n")), [250, 250, 354, 250]);
+}
+
+#[test]
+fn field_beyond_its_limit_is_refused_in_step_however_it_is_folded() {
+    for field in [format!("X: {}", "x".repeat(100)), "X:".to_owned() + &"\r\n xxxxxxx".repeat(10)] {
+        let mut peer = limited(ServerLimits { header_field_size: 100, ..Default::default() });
+        let said = peer.ask(format!("{ENVELOPE}DATA\r\nA: b\r\n{field}\r\n\r\nbody\r\n.\r\nNOOP\r\n"));
+        assert!(said.contains("\r\n552 5.3.4 A field") && said.ends_with("250 2.0.0 OK\r\n"), "{said}");
+        let body = "x".repeat(1000);
+        let fit = format!("X: {}", "x".repeat(95));
+        assert_eq!(peer.codes_of(format!("{ENVELOPE}DATA\r\n{fit}\r\n\r\n{body}\r\n.\r\n")), [250, 250, 354, 250]);
+    }
+    // The line that mailbox programs put on top is not exempt.
+    let mut peer = limited(ServerLimits { header_field_size: 100, ..Default::default() });
+    let from = format!("From {}", "x".repeat(100));
+    assert_eq!(peer.codes_of(format!("{ENVELOPE}DATA\r\n{from}\r\nA: b\r\n.\r\n")), [250, 250, 354, 552]);
+}
+
+#[test]
+fn fields_beyond_the_limit_are_refused_in_step() {
+    let mut peer = Peer::greeted(config());
+    let letter =
+        |fields: usize| format!("{ENVELOPE}DATA\r\n{}\r\n{}.\r\n", "A: b\r\n".repeat(fields), "A: b\r\n".repeat(9));
+    assert_eq!(peer.codes_of(letter(1000)), [250, 250, 354, 250]);
+    let said = peer.ask(letter(1001));
+    assert!(said.contains("\r\n554 5.6.0 The header"), "{said}");
+    assert_eq!(peer.letters.len(), 1);
 }
 
 #[test]
@@ -184,6 +245,41 @@ fn junk_commands_end_the_session_unless_a_letter_comes_between() {
 fn errors_end_the_session() {
     let mut peer = limited(ServerLimits { errors: 3, ..Default::default() });
     assert_eq!(peer.codes_of("X\r\n".repeat(5)), [500, 500, 500, 421]);
+    assert!(peer.closed);
+}
+
+fn no_recipient() -> super::peer::Policy {
+    answering(|question| match question {
+        Question::Rcpt { to, .. } if !to.to_string().contains("bob") => {
+            Some(Answer::Reply(Reply::new(550, (5, 1, 1), "unknown")))
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn dead_recipients_do_not_end_the_session_of_one_who_has_authenticated() {
+    let mut peer = Peer::with_tls(submission(), no_recipient());
+    peer.send("EHLO c.example\r\nAUTH PLAIN AHVzZXIAc2VjcmV0\r\n");
+    assert!(peer.take().contains("\r\n235 "));
+    let dead = "RCPT TO:<dead@example.org>\r\n".repeat(25);
+    let wire = format!("MAIL FROM:<a@example.org>\r\n{dead}RCPT TO:<bob@example.org>\r\nDATA\r\n.\r\n");
+    let codes = peer.codes_of(wire);
+    assert_eq!((&codes[1..26], &codes[26..]), ([550; 25].as_slice(), [250, 354, 250].as_slice()));
+    // But not without end.
+    let dead = "RCPT TO:<dead@example.org>\r\n".repeat(1100);
+    let codes = peer.codes_of(format!("MAIL FROM:<a@example.org>\r\n{dead}"));
+    assert_eq!((codes.len(), codes.last()), (1 + 1000 + 20 + 1, Some(&421)));
+    assert!(peer.closed);
+}
+
+#[test]
+fn dead_recipients_end_the_session_of_a_stranger() {
+    let mut peer = Peer::new(config(), no_recipient());
+    peer.send("EHLO c.example\r\nMAIL FROM:<a@example.org>\r\n");
+    peer.take();
+    let codes = peer.codes_of("RCPT TO:<dead@example.org>\r\n".repeat(25));
+    assert_eq!((codes.len(), codes.last()), (21, Some(&421)));
     assert!(peer.closed);
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Peer {
     pub(super) closed: bool,
     pub(super) deadline: Option<Instant>,
     pub(super) outputs: usize,
+    /// What each piece of a letter takes to be stored.
+    pub(super) storing: Duration,
 }
 
 pub(super) fn config() -> ServerConfig {
@@ -104,6 +106,7 @@ impl Peer {
             closed: false,
             deadline: None,
             outputs: 0,
+            storing: Duration::ZERO,
         };
         peer.drain();
         peer
@@ -202,7 +205,11 @@ impl Peer {
                     self.questions.push(question);
                     self.session.handle_answer(self.now, answer);
                 }
-                Output::Body(piece) => self.draft.as_mut().expect("no letter was accepted").extend(piece),
+                Output::Body(piece) => {
+                    self.draft.as_mut().expect("no letter was accepted").extend(piece);
+                    self.now += self.storing;
+                    self.session.handle_stored(self.now);
+                }
                 Output::Abandon => {
                     self.abandoned += 1;
                     self.draft.take().expect("nothing to abandon");
