@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::directory::Directory;
 
@@ -83,4 +85,26 @@ fn a_relay_domain_must_say_who_is_there() {
     let domains: Domains = read("[relay.\"example.org\"]\nrecipients = [\"a\", \"b\"]").unwrap();
     let names = &domains.relay.values().next().unwrap().recipients;
     assert!(matches!(names, RelayRecipients::These(names) if names.len() == 2));
+}
+
+#[test]
+fn haste_begins_at_its_share_of_the_places() {
+    for (connections, share, from) in [(10_000, 80, 8000), (10, 80, 8), (3, 50, 1), (1, 80, 0), (7, 100, 7), (7, 0, 0)]
+    {
+        let limits = Limits { connections, haste: share, ..Limits::default() };
+        assert_eq!(limits.haste_from(), from, "{share}% of {connections}");
+    }
+    assert!(read::<Limits>("haste = \"101%\"").is_err());
+}
+
+#[test]
+fn haste_leaves_little_patience_and_never_more_than_there_was() {
+    let usual = Limits::default().session(&LimitOverrides::default());
+    let hasty = in_haste(usual.clone());
+    assert_eq!((hasty.command_timeout.as_secs(), hasty.errors, hasty.junk_commands), (10, 1, 1));
+    assert_eq!((hasty.message_size, hasty.recipients), (usual.message_size, usual.recipients));
+    let strict =
+        LimitOverrides { errors: Some(0), command_timeout: Some(Duration::from_secs(3)), ..Default::default() };
+    let hasty = in_haste(Limits::default().session(&strict));
+    assert_eq!((hasty.command_timeout.as_secs(), hasty.errors), (3, 0));
 }
