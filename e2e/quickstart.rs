@@ -4,6 +4,7 @@ use std::process::Command;
 
 #[test]
 fn quickstart_sends_a_letter_through_every_port() {
+    let _ports = harness::ports::alone("quickstart");
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
     command.args(["quickstart", "--exit", "--json", "--dir"]).arg(folder.path().join("q"));
@@ -17,6 +18,7 @@ fn quickstart_sends_a_letter_through_every_port() {
 
 #[test]
 fn quickstart_prints_the_table_for_people() {
+    let _ports = harness::ports::alone("quickstart");
     let folder = tempfile::tempdir().expect("a folder");
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
     command.args(["quickstart", "--exit", "--dir"]).arg(folder.path().join("q"));
