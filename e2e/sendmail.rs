@@ -68,7 +68,8 @@ fn a_letter_given_while_the_server_is_down_is_picked_up_at_start() {
 #[test]
 fn a_letter_for_nobody_here_is_reported_and_makes_no_mailbox() {
     let program = annas_house().start();
-    let ended = sendmail(&program.house, &["-f", ANNA, "bob@example.test", "nobody@example.test"], b"Subject: x\n\nhi\n");
+    let ended =
+        sendmail(&program.house, &["-f", ANNA, "bob@example.test", "nobody@example.test"], b"Subject: x\n\nhi\n");
     assert!(ended.success(), "{ended}");
     let report = program.maildir(ANNA).wait_for_letter("nobody@example.test");
     assert!(String::from_utf8_lossy(&report).contains("5.1.1"));

@@ -94,6 +94,11 @@ fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// `1 letter`, `2 letters`.
+pub fn letters(count: usize) -> String {
+    format!("{count} letter{}", if count == 1 { "" } else { "s" })
+}
+
 /// `3s`, `12m`, `5h`, `2d`: how long something takes or took, for a column.
 pub fn span(milliseconds: u64) -> String {
     let seconds = milliseconds / 1000;

@@ -1,6 +1,7 @@
 //! What every connection looks at.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
@@ -24,6 +25,8 @@ pub struct Shared {
     pub recorder: queue::Recorder,
     /// Counts connections; the same one through all reloads.
     pub admission: Arc<Admission>,
+    /// How long a letter that is being received may go on after the server was told to stop.
+    pub drain: Duration,
 }
 
 /// The current [`Shared`]. A reload is `house.store(Arc::new(shared))`.

@@ -87,7 +87,7 @@ fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
             println!("  {}", words(last));
         }
     }
-    println!("{} letters.", letters.len());
+    println!("{}.", output::letters(letters.len()));
     Ok(())
 }
 
@@ -196,7 +196,7 @@ fn change(data_dir: &Path, request: &Request, wanted: usize, done: &str) -> Resu
         return Err(Fault::failed("no server is running on this data folder").help("gatepost serve"));
     };
     let count = value.get("count").and_then(Value::as_u64).unwrap_or(0);
-    println!("{count} letters {done}");
+    println!("{} {done}", output::letters(count as usize));
     if (count as usize) < wanted {
         return Err(Fault::failed(format!("{} of those named are not in the queue", wanted - count as usize)));
     }
@@ -222,7 +222,7 @@ fn since(now: Timestamp, then: Timestamp) -> u64 {
 fn next(now: Timestamp, next: Option<Timestamp>) -> String {
     match next {
         None => "now".to_owned(),
-        Some(at) if at <= now => "now".to_owned(),
+        Some(at) if at.0 < now.0 + 1000 => "now".to_owned(),
         Some(at) => format!("in {}", output::span(at.0 - now.0)),
     }
 }

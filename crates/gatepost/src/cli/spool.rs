@@ -92,7 +92,7 @@ fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
         ]);
     }
     anstream::print!("{}", table.render());
-    println!("{} letters.", letters.len());
+    println!("{}.", output::letters(letters.len()));
     Ok(())
 }
 
@@ -112,7 +112,7 @@ fn export(target: &Path, ids: &[String], data_dir: &Path) -> Result<(), Fault> {
             count += 1;
         }
     }
-    println!("{count} letters written to {}", target.display());
+    println!("{} written to {}", output::letters(count), target.display());
     if count < wanted.len() {
         return Err(Fault::failed(format!("{} of those named are not in the spool", wanted.len() - count)));
     }

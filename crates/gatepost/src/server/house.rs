@@ -1,5 +1,6 @@
 //! The rooms, opened once; and what of them a new configuration replaces.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -52,8 +53,7 @@ impl Rooms {
             Delivery::new(setup(config, &mailboxes)?).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
         let delivery = Arc::new(delivery);
         let sites: Arc<dyn queue::Sites> = delivery.clone();
-        let queue =
-            Queue::open(queue_config(config), sites).map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
+        let queue = Queue::open(queue_config(config), sites).map_err(|error| cannot_open(folder, &error))?;
         let accounts = AccountStore::open(&state_db(folder), &config.passwords)
             .map_err(|error| Fault::new(Exit::DataDir, error.to_string()))?;
         let verifier =
@@ -85,6 +85,17 @@ impl Rooms {
     }
 }
 
+fn cannot_open(folder: &Path, error: &queue::OpenError) -> Fault {
+    match error {
+        queue::OpenError::Spool(queue::spool::SpoolError::Locked { pid }) => {
+            let whom = pid.map_or_else(|| "another process".to_owned(), |pid| format!("another process (pid {pid})"));
+            Fault::new(Exit::DataDir, format!("the data folder {} belongs to {whom}", folder.display()))
+                .help("stop that one first, or name another folder in server.data_dir")
+        }
+        other => Fault::new(Exit::DataDir, format!("the data folder {}: {other}", folder.display())),
+    }
+}
+
 impl Door {
     fn shared(&self, config: &Config, served: Option<&Identities>) -> Result<Arc<Shared>, Fault> {
         let directory = Directory::new(&config.domains, config.limits.alias_expansion)
@@ -99,6 +110,7 @@ impl Door {
             queue: self.queue.clone(),
             recorder: self.queue.recorder().clone(),
             admission: Arc::clone(&self.admission),
+            drain: config.server.drain,
         }))
     }
 }

@@ -18,7 +18,7 @@ pub mod tls;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -129,7 +129,7 @@ impl Server {
 
     /// No new connections; letters under way get their time.
     pub async fn stop(&self) {
-        let drain = lock(&self.current).config.server.drain;
+        let (drain, began) = (lock(&self.current).config.server.drain, Instant::now());
         self.stopping.send_replace(true);
         let listeners = lock(&self.listeners).stop();
         let finished = async {
@@ -141,7 +141,8 @@ impl Server {
         if tokio::time::timeout(drain + Duration::from_secs(5), finished).await.is_err() {
             tracing::warn!("connections were still open at the end of the drain");
         }
-        self.rooms.queue.close(drain).await;
+        // Deliveries were told to stop with the listeners: they have had the same time.
+        self.rooms.queue.close(drain.saturating_sub(began.elapsed()).max(Duration::from_secs(1))).await;
         let folder = lock(&self.current).config.server.data_dir.clone();
         let _ = std::fs::remove_file(crate::control::path(&folder));
     }

@@ -65,7 +65,7 @@ impl Connection {
             policy: Policy::new(Arc::clone(&visit.listener), Arc::clone(&visit.shared), client),
             shared: Arc::clone(&visit.shared),
             profile: visit.listener.profile,
-            waiting: Waiting::new(visit.stopping.clone()),
+            waiting: Waiting::new(visit.stopping.clone(), visit.shared.drain),
             draft: Text::None,
             scram: None,
             farewell: false,

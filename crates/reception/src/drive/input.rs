@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smtp::server::ServerSession;
 use tokio::io::{AsyncRead, ReadBuf};
@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::Sleep;
 
-use super::DRAIN;
 use super::wire::Wire;
 
 /// Octets read at once. One such buffer for each thread, none for each connection.
@@ -41,15 +40,17 @@ pub(super) struct Waiting {
     timer: Option<Pin<Box<Sleep>>>,
     stopping: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     drain: Option<Instant>,
+    /// From the order to stop to the end of the drain.
+    patience: Duration,
 }
 
 impl Waiting {
-    pub(super) fn new(mut stopping: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(mut stopping: watch::Receiver<bool>, patience: Duration) -> Self {
         let stopping = Box::pin(async move {
             // An error means that whoever could have told is gone, which means the same.
             let _ = stopping.wait_for(|stop| *stop).await;
         });
-        Self { timer: None, stopping: Some(stopping), drain: None }
+        Self { timer: None, stopping: Some(stopping), drain: None, patience }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<Input> {
@@ -57,7 +58,7 @@ impl Waiting {
             && stopping.as_mut().poll(cx).is_ready()
         {
             self.stopping = None;
-            self.drain = Instant::now().checked_add(DRAIN);
+            self.drain = Instant::now().checked_add(self.patience);
             return Poll::Ready(Input::Stopping);
         }
         let until = self.drain.map_or(until, |drain| drain.min(until));

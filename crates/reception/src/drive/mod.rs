@@ -7,7 +7,7 @@
 //!
 //! # Limits
 //! A reply must be taken within `limits.command_timeout`; a handshake done within `limits.handshake_timeout`. When the server
-//! stops, a letter under way has [`DRAIN`].
+//! stops, a letter under way has [`Shared::drain`].
 
 mod close;
 mod connection;
@@ -21,7 +21,7 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use smtp::Reply;
 use smtp::server::{ServerConfig, ServerSession};
@@ -37,9 +37,6 @@ use opening::Opening;
 use wire::Wire;
 
 pub(crate) use session_config::session_config;
-
-/// How long a letter that is being received may go on after the server was told to stop.
-pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// What a new connection brings along.
 pub(crate) struct Visit {

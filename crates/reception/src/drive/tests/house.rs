@@ -82,6 +82,7 @@ impl Server {
             queue: queue.clone(),
             recorder,
             admission: Arc::new(Admission::default()),
+            drain: Duration::from_secs(30),
         };
         change(&mut listener, &mut shared);
         let socket = crate::listen::bind(listener.address.0[0]).unwrap();

@@ -207,6 +207,7 @@ async fn a_reload_counts_for_new_connections_and_ends_no_old_one() {
         queue: now.queue.clone(),
         recorder: now.recorder.clone(),
         admission: now.admission.clone(),
+        drain: now.drain,
     };
     server.house.store(std::sync::Arc::new(shared));
     assert!(old.letter("friend@far.example", "user@local.example").await.starts_with("250 "));

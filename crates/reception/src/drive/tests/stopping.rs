@@ -1,8 +1,11 @@
 //! The server is told to stop.
 
+use std::time::Duration;
+
 use super::client::Client;
 use super::house::Server;
-use crate::config::Profile;
+use crate::config::{Listener, Profile};
+use crate::shared::Shared;
 
 #[tokio::test]
 async fn a_connection_between_letters_is_told_and_closed() {
@@ -30,6 +33,23 @@ async fn a_letter_under_way_is_finished_first() {
     drop(client);
     server.task.take().unwrap().await.unwrap();
     assert_eq!(server.queue.count(), 1);
+}
+
+#[tokio::test]
+async fn a_letter_that_does_not_end_is_told_at_the_end_of_the_drain() {
+    let hasty = |_: &mut Listener, shared: &mut Shared| shared.drain = Duration::from_millis(50);
+    let mut server = Server::start_with(Profile::Relay, hasty).await;
+    let mut client = Client::greeted(&server).await;
+    client.say("MAIL FROM:<friend@far.example>").await;
+    client.say("RCPT TO:<user@local.example>").await;
+    client.say("DATA").await;
+    client.send("Subject: x\r\n").await;
+    server.stop.send(true).unwrap();
+    assert!(client.reply().await.starts_with("421 4.3.2"));
+    assert!(client.is_closed().await);
+    drop(client);
+    server.task.take().unwrap().await.unwrap();
+    assert_eq!(server.queue.count(), 0);
 }
 
 // The clock is the runtime's: where all wait, it goes on to the next deadline.
