@@ -3,6 +3,7 @@
 //! Each module is a promise of the README or of docs/; each test's name is the promise in short. Everything runs on
 //! loopback, in folders of its own, and in parallel. See `harness` for the tools.
 
+mod commands;
 mod config;
 mod crash;
 mod disk;
