@@ -268,7 +268,7 @@ fn print_table(rows: &[Row]) {
         let encryption =
             if row.ok && !row.tls.is_empty() { format!("{protocol}, {mode}") } else { row.port.encryption.into() };
         anstream::println!("{port:<6}{encryption:<24}{:<21}{result}", row.login);
-        anstream::println!("      {cipher:<24}{}; networks block it {}", row.port.purpose, row.port.blocked);
+        anstream::println!("      {cipher:<24}{}; blocked {}", row.port.purpose, row.port.blocked);
         if let Some(error) = &row.error {
             anstream::println!("      {}", paint(BAD, error));
         }

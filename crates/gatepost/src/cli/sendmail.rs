@@ -62,6 +62,10 @@ fn act(options: Options) -> Result<(), Refused> {
     }
     let loaded = config::read(&path).map_err(|fault| Refused(sysexits::CONFIG, fault.message))?;
     let dropbox = Dropbox::new(&loaded.config.server.data_dir);
+    if !dropbox.folder().exists() {
+        // Who may not make it hears so when the letter cannot be kept.
+        let _ = dropbox.create_for_owner();
+    }
     match options.mode {
         Mode::Smtp => smtp_on_stdin::run(&loaded.config.server.hostname.0, &dropbox)
             .map_err(|error| Refused(sysexits::TEMPFAIL, error.to_string()))?,
@@ -94,7 +98,13 @@ fn deliver(options: &Options, loaded: &Loaded, dropbox: &Dropbox) -> Result<(), 
     add_from(&mut letter, options, &from, hostname);
     let slip = Slip { from, recipients };
     dropbox.put(&slip, &letter.text).map_err(|error| {
-        Refused(sysexits::TEMPFAIL, format!("the letter cannot be kept in {}: {error}", dropbox.folder().display()))
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => "; start the server once, it makes this folder",
+            io::ErrorKind::PermissionDenied => "; every user must be able to pass through to it (mode 0711)",
+            _ => "",
+        };
+        let folder = dropbox.folder().display();
+        Refused(sysexits::TEMPFAIL, format!("the letter cannot be kept in {folder}: {error}{hint}"))
     })
 }
 

@@ -57,7 +57,8 @@ fn verify(json: bool, data_dir: &Path) -> Result<(), Fault> {
         }))?;
     } else {
         println!("{} segments, {} of records", found.segments, output::size(found.octets));
-        println!("{} letters, {} removals not yet cleared away", found.letters.len(), found.removed);
+        let letters = output::letters(found.letters.len());
+        println!("{letters}, {} removals not yet cleared away", found.removed);
         if found.torn > 0 {
             println!("{} of unfinished writes (never acknowledged)", output::size(found.torn));
         }

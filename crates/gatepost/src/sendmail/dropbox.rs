@@ -49,6 +49,18 @@ impl Dropbox {
         &self.folder
     }
 
+    /// Makes the folder where the server never ran here; as root for the user that the data folder belongs to.
+    pub fn create_for_owner(&self) -> io::Result<()> {
+        let Some(owner) = self.folder.parent().and_then(|parent| fs::metadata(parent).ok()) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        self.create()?;
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&self.folder, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(())
+    }
+
     /// Makes the folder as the server: everybody may add to it, only the owner may list it (mode 1733).
     pub fn create(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o1733).create(&self.folder)?;

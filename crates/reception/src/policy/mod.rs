@@ -226,7 +226,15 @@ impl Policy {
 ///
 /// # Errors
 /// The refusal, where `address` is in a domain of ours and nobody.
+///
+/// What is for the host itself, as cron's letters to `root` are, is the postmaster's where the host's name is no domain of
+/// ours: the next server would only send it back.
 pub fn resolve(shared: &Shared, address: &Mailbox) -> Result<Vec<Mailbox>, Reply> {
+    let Shared { directory, hostname, .. } = shared;
+    let at_host = address.host == *hostname && !directory.is_local(hostname) && !directory.is_relay(hostname);
+    if at_host && let Ok(readers) = targets(shared, &ForwardPath::Postmaster, Trust::Known) {
+        return Ok(readers);
+    }
     targets(shared, &ForwardPath::Mailbox(address.clone()), Trust::Known)
 }
 

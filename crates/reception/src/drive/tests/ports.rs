@@ -193,6 +193,15 @@ async fn a_pipelined_group_is_answered_whole() {
 }
 
 #[tokio::test]
+async fn what_this_machine_sends_to_its_own_name_is_the_postmasters() {
+    let server = Server::start(Profile::Relay).await;
+    let resolve = |text: &str| crate::resolve(&server.house.load(), &text.parse().unwrap()).unwrap();
+    let postmaster = resolve("postmaster@local.example");
+    assert_eq!(resolve("root@mx.local.example"), postmaster);
+    assert_eq!(resolve("root@far.example"), ["root@far.example".parse().unwrap()]);
+}
+
+#[tokio::test]
 async fn a_reload_counts_for_new_connections_and_ends_no_old_one() {
     let server = Server::start(Profile::Relay).await;
     let mut old = Client::greeted(&server).await;
