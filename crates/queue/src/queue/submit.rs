@@ -131,7 +131,8 @@ impl Drop for Storing<'_> {
 
 /// What the letter's own header has, where anybody asks: most relayed letters are not looked at.
 fn header_facts(new: &NewLetter, draft: &Draft) -> std::io::Result<Option<HeaderFacts>> {
-    if !new.complete_header && !(new.params.smtputf8 && is_ascii(&new.from, &new.recipients)) {
+    let could_do_without = new.params.smtputf8 && is_ascii(&new.from, &new.recipients);
+    if !new.complete_header && !could_do_without {
         return Ok(None);
     }
     let mut scanner = HeaderScanner::new();

@@ -3,6 +3,8 @@
 //! No configuration and no root: everything is made in a folder, also a certificate authority, a certificate for localhost and an
 //! account. Nothing leaves the machine, because every letter that is not for a mailbox here is caught in one.
 
+mod table;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,29 +18,15 @@ use crate::certificates::LocalCertificate;
 use crate::config::{self, Loaded};
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::output::{BAD, GOOD, HEAD, paint};
 use crate::ports::{PORTS, Port};
 use crate::server::{self, Server};
+
+use table::Row;
 
 const DOMAIN: &str = "quickstart.test";
 const ACCOUNT: &str = "you@quickstart.test";
 const STRANGER: &str = "friend@example.com";
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What one port showed.
-#[derive(Debug, serde::Serialize)]
-struct Row {
-    #[serde(flatten)]
-    port: Port,
-    /// Where it is served here.
-    address: SocketAddr,
-    ok: bool,
-    /// Protocol and cipher as negotiated.
-    tls: String,
-    login: String,
-    milliseconds: u128,
-    error: Option<String>,
-}
 
 /// The folder with all that was made.
 struct House {
@@ -73,9 +61,9 @@ async fn serve(arguments: &Quickstart, house: House) -> Result<(), Fault> {
         });
         super::print_json(&table)?;
     } else {
-        print_table(&rows);
+        table::print(&rows);
         if !arguments.exit {
-            print_hints(&rows, &folder, &certificate, &password);
+            table::print_hints(&rows, &folder, &certificate, &password);
         }
     }
     let failed = rows.iter().filter(|row| !row.ok).count();
@@ -250,78 +238,4 @@ async fn arrived(maildir: &Path, mark: &str) -> Result<(), Fault> {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-}
-
-fn print_table(rows: &[Row]) {
-    let head = format!("{:<6}{:<24}{:<21}{}", "PORT", "ENCRYPTION", "LOGIN", "RESULT");
-    anstream::println!("{}", paint(HEAD, &head));
-    for row in rows {
-        let port = if row.address.port() == row.port.number {
-            row.port.number.to_string()
-        } else {
-            format!("{}*", row.address.port())
-        };
-        let result =
-            if row.ok { format!("{} {} ms", paint(GOOD, "ok"), row.milliseconds) } else { paint(BAD, "failed") };
-        let (protocol, cipher) = row.tls.split_once(' ').unwrap_or((&row.tls, ""));
-        let mode = if row.port.profile == "submissions" { "at once" } else { "STARTTLS" };
-        let encryption =
-            if row.ok && !row.tls.is_empty() { format!("{protocol}, {mode}") } else { row.port.encryption.into() };
-        anstream::println!("{port:<6}{encryption:<24}{:<21}{result}", row.login);
-        anstream::println!("      {cipher:<24}{}; blocked {}", row.port.purpose, row.port.blocked);
-        if let Some(error) = &row.error {
-            anstream::println!("      {}", paint(BAD, error));
-        }
-    }
-    if rows.iter().any(|row| row.address.port() != row.port.number) {
-        println!("* stands for its port here: the port itself is taken, or needs a right.");
-    }
-}
-
-fn print_hints(rows: &[Row], folder: &Path, certificate: &LocalCertificate, password: &Secret) {
-    let password = String::from_utf8_lossy(password.expose());
-    let authority = certificate.authority.display();
-    let port = |profile: &str| rows.iter().find(|row| row.port.profile == profile).map_or(0, |row| row.address.port());
-    let (submission, submissions) = (port("submission"), port("submissions"));
-    anstream::println!("\n{}", paint(HEAD, "Try it yourself"));
-    println!(
-        "account   {ACCOUNT}\npassword  {password}\nauthority {authority}\nletters   {mail}\n\n\
-# swaks\n\
-swaks --server localhost:{submission} --tls --tls-verify --tls-ca-path {authority} \\\n  \
---auth-user {ACCOUNT} --auth-password {password} \\\n  \
---from {ACCOUNT} --to {STRANGER}\n\n\
-# curl\n\
-printf 'From: {ACCOUNT}\\nTo: {STRANGER}\\nSubject: curl\\n\\nhello\\n' | \\\n  \
-curl --url smtps://localhost:{submissions} --cacert {authority} \\\n  \
---user '{ACCOUNT}:{password}' --mail-from {ACCOUNT} \\\n  \
---mail-rcpt {STRANGER} --upload-file - --crlf\n\n\
-# Python\n\
-python3 - <<'END'\n\
-import smtplib, ssl\n\
-context = ssl.create_default_context(cafile='{authority}')\n\
-with smtplib.SMTP('localhost', {submission}) as server:\n    \
-server.starttls(context=context)\n    \
-server.login('{ACCOUNT}', '{password}')\n    \
-server.sendmail('{ACCOUNT}', '{STRANGER}', 'Subject: Python\\n\\nhello')\n\
-END\n\n\
-# PHP (PHPMailer)\n\
-php <<'END'\n\
-<?php\n\
-require '/usr/share/php/libphp-phpmailer/autoload.php';\n\
-$mail = new PHPMailer\\PHPMailer\\PHPMailer(true);\n\
-$mail->isSMTP(); $mail->Host = 'localhost'; $mail->Port = {submission};\n\
-$mail->SMTPSecure = 'tls'; $mail->SMTPAuth = true;\n\
-$mail->SMTPOptions = ['ssl' => ['cafile' => '{authority}']];\n\
-$mail->Username = '{ACCOUNT}'; $mail->Password = '{password}';\n\
-$mail->setFrom('{ACCOUNT}'); $mail->addAddress('{STRANGER}');\n\
-$mail->Subject = 'PHP'; $mail->Body = 'hello';\n\
-$mail->send();\n\
-END\n\n\
-# what came of it\n\
-gatepost queue list -c {config}\n\
-ls {mail}/caught/new\n\n\
-Serving until Ctrl-C.",
-        mail = folder.join("mail").display(),
-        config = folder.join("gatepost.toml").display(),
-    );
 }
