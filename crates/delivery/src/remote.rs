@@ -5,9 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use queue::{Attempt, Recipient, RecipientOutcome};
+use queue::{Attempt, Recipient, RecipientOutcome, Verdict};
 use smtp::Reply;
 use smtp::client::{Closed, Delivery, Message, Stage};
+use smtp::server::Protocol;
 
 use crate::connect::State;
 use crate::drive::{Connection, Line};
@@ -25,6 +26,7 @@ pub(crate) struct Kept {
     tls: String,
     /// The server is one that the configuration names.
     configured: bool,
+    protocol: Protocol,
     _open: OpenGuard,
 }
 
@@ -42,6 +44,10 @@ impl Kept {
             by,
             tls,
             configured: matches!(hop, NextHop::Relay(_)),
+            protocol: match hop {
+                NextHop::Relay(relay) => relay.protocol,
+                _ => Protocol::Smtp,
+            },
             _open: place.count(),
         })
     }
@@ -74,7 +80,10 @@ impl Kept {
     }
 
     fn outcome(&self, reply: Reply, ours: bool) -> RecipientOutcome {
-        let verdict = verdict(&reply, self.configured);
+        let verdict = match verdict(&reply, self.configured) {
+            Verdict::Delivered => self.reaches(),
+            other => other,
+        };
         let (reply, by) = if ours {
             // Our own words say which server they are about.
             let text = format!("{} ({})", reply.text(), self.by);
@@ -83,6 +92,16 @@ impl Kept {
             (reply, self.by.clone())
         };
         RecipientOutcome { verdict, reply, by, tls: self.tls.clone() }
+    }
+
+    /// What it means that this server has a letter (RFC 3461 §5.2.2).
+    fn reaches(&self) -> Verdict {
+        let capabilities = self.connection.session().capabilities();
+        match (capabilities.is_some_and(|offered| offered.dsn), self.protocol) {
+            (true, _) => Verdict::PassedOn,
+            (false, Protocol::Lmtp) => Verdict::Delivered,
+            (false, _) => Verdict::Relayed,
+        }
     }
 
     fn trouble(&self, closed: &Closed) -> Trouble {

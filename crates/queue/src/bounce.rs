@@ -18,14 +18,31 @@ pub const LISTENER: &str = "report";
 
 /// A recipient that will not be tried again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Failing {
+pub struct Ended {
     /// Into the letter's recipients.
     pub index: usize,
     pub attempts: u32,
     /// The last words said.
     pub last: LastReply,
-    /// Its time ran out, rather than that somebody said no.
-    pub expired: bool,
+    pub how: How,
+}
+
+/// How it ended for a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Somebody said no.
+    Failed,
+    /// Its time ran out.
+    Expired,
+    Delivered,
+    /// To a server that tells nobody of success.
+    Relayed,
+}
+
+impl How {
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Delivered | Self::Relayed)
+    }
 }
 
 /// A report that is ready to go in.
@@ -40,10 +57,15 @@ pub const BEGINNING: usize = FULL_LIMIT;
 
 /// Whether the sender is to be told about this recipient: not where there is none, and not who asked for silence.
 ///
-/// RFC 5321 §4.5.5; RFC 3461 §4.1: with NEVER, or a list without FAILURE, a failure is not reported.
-pub fn wants_report(letter: &Letter, index: usize) -> bool {
+/// RFC 5321 §4.5.5; RFC 3461 §4.1: with NEVER, or a list without FAILURE, a failure is not reported; success only to who
+/// asked for it.
+pub fn wants_report(letter: &Letter, index: usize, how: How) -> bool {
     let notify = letter.recipients.get(index).and_then(|recipient| recipient.params.notify);
-    !letter.from.is_null() && notify.is_none_or(|notify| notify.failure && !notify.never)
+    let wanted = match (how.is_success(), notify) {
+        (true, notify) => notify.is_some_and(|notify| notify.success && !notify.never),
+        (false, notify) => notify.is_none_or(|notify| notify.failure && !notify.never),
+    };
+    wanted && !letter.from.is_null()
 }
 
 /// The words for a recipient that was never tried in all its time.
@@ -54,9 +76,9 @@ pub fn never_tried(now: Timestamp) -> LastReply {
 
 /// One report about all these recipients. `beginning`: up to [`BEGINNING`] octets of the letter. `None` where the letter
 /// has no sender.
-pub fn write(letter: &Letter, failing: &[Failing], beginning: &[u8], host: &str, now: Timestamp) -> Option<Written> {
+pub fn write(letter: &Letter, ended: &[Ended], beginning: &[u8], host: &str, now: Timestamp) -> Option<Written> {
     let ReversePath::Mailbox(to) = &letter.from else { return None };
-    let recipients: Vec<_> = failing.iter().filter_map(|failing| recipient_report(letter, failing)).collect();
+    let recipients: Vec<_> = ended.iter().filter_map(|ended| recipient_report(letter, ended)).collect();
     let report = Report {
         reporting_mta: host,
         to,
@@ -91,24 +113,29 @@ fn envelope(to: &Mailbox, smtputf8: bool, size: usize, host: &str) -> NewLetter 
     }
 }
 
-fn recipient_report<'a>(letter: &'a Letter, failing: &'a Failing) -> Option<RecipientReport<'a>> {
-    let recipient = letter.recipients.get(failing.index)?;
+fn recipient_report<'a>(letter: &'a Letter, ended: &'a Ended) -> Option<RecipientReport<'a>> {
+    let recipient = letter.recipients.get(ended.index)?;
     Some(RecipientReport {
         original: recipient.params.orcpt.as_ref(),
         address: &recipient.address,
-        action: Action::Failed,
-        status: status(failing),
-        remote: remote(&failing.last.by),
-        reply: Some(&failing.last.reply),
-        last_attempt: (failing.attempts > 0).then_some(failing.last.at.0),
+        action: match ended.how {
+            How::Failed | How::Expired => Action::Failed,
+            How::Delivered => Action::Delivered,
+            How::Relayed => Action::Relayed,
+        },
+        status: status(ended),
+        remote: remote(&ended.last.by),
+        reply: Some(&ended.last.reply),
+        last_attempt: (ended.attempts > 0).then_some(ended.last.at.0),
         will_retry_until: None,
     })
 }
 
 /// RFC 3464 §2.3.4: class 5 for what will never be; at expiry 4.4.7, "delivery time expired" (RFC 3463 §3.5).
-fn status(failing: &Failing) -> EnhancedCode {
-    match failing.last.reply.enhanced {
-        _ if failing.expired => EnhancedCode::new(4, 4, 7),
+fn status(ended: &Ended) -> EnhancedCode {
+    match ended.last.reply.enhanced {
+        code if ended.how.is_success() => code.filter(|code| code.class == 2).unwrap_or(EnhancedCode::new(2, 0, 0)),
+        _ if ended.how == How::Expired => EnhancedCode::new(4, 4, 7),
         Some(code) if code.class == 5 => code,
         // A peer may say 4.x.y where we know that it is for good.
         Some(code) if code.class == 4 => EnhancedCode { class: 5, ..code },

@@ -90,7 +90,12 @@ pub struct RecipientOutcome {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
+    /// It is in its mailbox.
     Delivered,
+    /// A server has it that tells the sender of its success, where that was asked for (it offers DSN).
+    PassedOn,
+    /// A server has it that tells nobody of success: RFC 3461 §5.2.2 has us say so to who asked.
+    Relayed,
     Deferred,
     Failed,
 }

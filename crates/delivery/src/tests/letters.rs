@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dns::Zone;
-use queue::Verdict::{Deferred, Delivered, Failed};
+use queue::Verdict::{Deferred, Delivered, Failed, PassedOn, Relayed};
 use rustls::RootCertStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ async fn letters_follow_each_other_on_one_connection() {
     let mut house = House::new(&relay(&sink, ""));
     for _ in 0..3 {
         let outcomes = house.send(&["ann@a.example"]).await;
-        assert_eq!(verdicts(&outcomes), [Delivered]);
+        assert_eq!(verdicts(&outcomes), [Relayed]);
         assert_eq!(outcomes[0].by, format!("[127.0.0.1]:{}", sink.port()));
         assert_eq!(outcomes[0].reply.to_string(), "250 2.0.0 taken");
         assert_eq!(outcomes[0].tls, "");
@@ -42,9 +42,17 @@ async fn a_letter_arrives_byte_for_byte_by_data_and_by_bdat() {
         let sink = Sink::new(Script { offers: offers.clone(), ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, ""));
         let (outcomes, trouble) = house.send_body(&["ann@a.example"], &body).await;
-        assert_eq!((verdicts(&outcomes), trouble), (vec![Delivered], None), "{offers:?}");
+        assert_eq!((verdicts(&outcomes), trouble), (vec![Relayed], None), "{offers:?}");
         assert!(sink.seen.letters()[0].body == body, "{offers:?}");
     }
+}
+
+/// RFC 3461 §5.2.2: who tells the sender of success hangs on what the server offers.
+#[tokio::test]
+async fn a_server_with_dsn_is_left_to_tell_of_success() {
+    let sink = Sink::new(Script { offers: vec!["PIPELINING", "DSN"], ..Script::default() }).await;
+    let mut house = House::new(&relay(&sink, ""));
+    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [PassedOn]);
 }
 
 #[tokio::test]
@@ -57,7 +65,7 @@ async fn a_kept_connection_that_was_closed_costs_the_letter_nothing() {
         let sink = Sink::new(Script::saying(closing)).await;
         let mut house = House::new(&relay(&sink, ""));
         for _ in 0..3 {
-            assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Delivered]);
+            assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Relayed]);
         }
         assert_eq!((sink.seen.connections(), sink.seen.letters().len()), (3, 3));
     }
@@ -70,7 +78,7 @@ async fn a_server_that_always_hangs_up_is_tried_once_more_and_no_more() {
     }))
     .await;
     let mut house = House::new(&relay(&sink, ""));
-    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Delivered]);
+    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Relayed]);
     let outcomes = house.send(&["ann@a.example"]).await;
     assert_eq!(verdicts(&outcomes), [Deferred]);
     assert_eq!(sink.seen.connections(), 2);
@@ -80,7 +88,7 @@ async fn a_server_that_always_hangs_up_is_tried_once_more_and_no_more() {
 async fn a_letter_that_may_have_arrived_is_not_sent_twice_in_one_attempt() {
     let sink = Sink::new(Script::saying(|heard| (heard.letters == 1 && heard.command == ".").then_some("CLOSE"))).await;
     let mut house = House::new(&relay(&sink, ""));
-    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Delivered]);
+    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Relayed]);
     let outcomes = house.send(&["ann@a.example"]).await;
     assert_eq!(verdicts(&outcomes), [Deferred]);
     assert_eq!(outcomes[0].by, "gatepost");
@@ -101,11 +109,11 @@ async fn each_recipient_has_its_own_reply() {
     .await;
     let mut house = House::new(&relay(&sink, ""));
     let outcomes = house.send(&["bob@a.example", "ann@a.example", "cat@a.example"]).await;
-    assert_eq!(verdicts(&outcomes), [Failed, Delivered, Deferred]);
+    assert_eq!(verdicts(&outcomes), [Failed, Relayed, Deferred]);
     assert_eq!(outcomes[0].reply.to_string(), "550 5.1.1 no such bob");
     assert_eq!(sink.seen.letters()[0].to, ["ann@a.example"]);
     // The connection is as good as before.
-    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Delivered]);
+    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Relayed]);
     assert_eq!(sink.seen.connections(), 1);
 }
 
@@ -146,7 +154,7 @@ async fn many_recipients_go_in_several_transactions() {
     {
         let sink = Sink::new(Script { offers, ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, more));
-        assert_eq!(verdicts(&house.send(&to).await), [Delivered; 7]);
+        assert_eq!(verdicts(&house.send(&to).await), [Relayed; 7]);
         let sizes: Vec<_> = sink.seen.letters().iter().map(|letter| letter.to.len()).collect();
         assert_eq!((sizes, sink.seen.connections()), (vec![3, 3, 1], 1));
     }
@@ -165,7 +173,7 @@ async fn recipients_that_were_too_many_go_on_at_once() {
     .await;
     let mut house = House::new(&relay(&sink, ""));
     let outcomes = house.send(&["r0@a.example", "r1@a.example", "r2@a.example", "r3@a.example"]).await;
-    assert_eq!(verdicts(&outcomes), [Delivered; 4]);
+    assert_eq!(verdicts(&outcomes), [Relayed; 4]);
     assert_eq!(sink.seen.letters().iter().map(|letter| letter.to.len()).collect::<Vec<_>>(), [2, 2]);
 }
 
@@ -189,7 +197,7 @@ async fn a_refused_connection_leads_to_the_next_server() {
     let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
     let mut house = House::with(&config, zone, RootCertStore::empty());
     let outcomes = house.send(&["ann@a.example"]).await;
-    assert_eq!(verdicts(&outcomes), [Delivered]);
+    assert_eq!(verdicts(&outcomes), [Relayed]);
     assert_eq!(outcomes[0].by, format!("mx.example [127.0.0.1]:{}", sink.port()));
 }
 
@@ -232,7 +240,7 @@ async fn the_dns_decides_between_failing_and_waiting() {
 async fn an_address_literal_is_delivered_to_where_it_says() {
     let sink = Sink::new(Script::default()).await;
     let mut house = House::new(&format!("allow_loopback_mx = true\nmx_port = {}", sink.port()));
-    assert_eq!(verdicts(&house.send(&["ann@[127.0.0.1]"]).await), [Delivered]);
+    assert_eq!(verdicts(&house.send(&["ann@[127.0.0.1]"]).await), [Relayed]);
     assert_eq!(sink.seen.letters()[0].to, ["ann@[127.0.0.1]"]);
 }
 
@@ -270,7 +278,7 @@ async fn a_connection_is_replaced_when_it_has_had_its_letters() {
         let sink = Sink::new(Script { offers, ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, more));
         for _ in 0..5 {
-            assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Delivered]);
+            assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Relayed]);
         }
         let connections: Vec<_> = sink.seen.letters().iter().map(|letter| letter.connection).collect();
         assert_eq!(connections, [1, 1, 2, 2, 3]);
@@ -284,7 +292,7 @@ async fn an_empty_letter_is_a_letter() {
         let sink = Sink::new(Script { offers, ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, ""));
         let (outcomes, _) = house.send_body(&["ann@a.example"], b"").await;
-        assert_eq!(verdicts(&outcomes), [Delivered]);
+        assert_eq!(verdicts(&outcomes), [Relayed]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! TLS: what is demanded, what is made the best of, and what is noted.
 
 use dns::Zone;
-use queue::Verdict::{Deferred, Delivered};
+use queue::Verdict::{Deferred, Relayed};
 use rustls::RootCertStore;
 
 use super::sink::{Script, Sink, count};
@@ -33,7 +33,7 @@ async fn opportunistic_mail_takes_any_certificate_and_notes_what_it_was() {
     ] {
         let sink = Sink::new(Script { tls: Some(tls), ..offering_starttls() }).await;
         let outcomes = mx(&sink, authority.roots()).send(&["ann@a.example"]).await;
-        assert_eq!(verdicts(&outcomes), [Delivered]);
+        assert_eq!(verdicts(&outcomes), [Relayed]);
         assert!(outcomes[0].tls.starts_with("TLSv1.3 TLS_AES_"), "{}", outcomes[0].tls);
         assert!(outcomes[0].tls.contains(word), "{}", outcomes[0].tls);
         assert!(word.starts_with("not") || !outcomes[0].tls.contains("not"), "{}", outcomes[0].tls);
@@ -46,7 +46,7 @@ async fn opportunistic_mail_takes_any_certificate_and_notes_what_it_was() {
 async fn without_any_authority_nothing_counts_as_verified() {
     let sink = Sink::new(Script { tls: Some(self_signed("mx.example")), ..offering_starttls() }).await;
     let outcomes = mx(&sink, RootCertStore::empty()).send(&["ann@a.example"]).await;
-    assert_eq!(verdicts(&outcomes), [Delivered]);
+    assert_eq!(verdicts(&outcomes), [Relayed]);
     assert!(outcomes[0].tls.contains("not verified"), "{}", outcomes[0].tls);
 }
 
@@ -71,7 +71,7 @@ async fn an_opportunistic_handshake_that_fails_is_followed_by_plain_mail() {
         let offers = vec!["PIPELINING", "STARTTLS"];
         let sink = Sink::new(Script { offers, ..script }).await;
         let outcomes = mx(&sink, RootCertStore::empty()).send(&["ann@a.example"]).await;
-        assert_eq!(verdicts(&outcomes), [Delivered], "{}", outcomes[0].reply);
+        assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
         assert_eq!(outcomes[0].tls, "");
         assert!(!sink.seen.letters()[0].tls);
     }
@@ -104,7 +104,7 @@ async fn required_tls_takes_a_good_certificate_by_the_name_that_was_asked_for() 
         let sink = Sink::new(Script { tls: Some(authority.server(name)), ..offering_starttls() }).await;
         let outcomes =
             route(&sink, &format!("tls = \"required\"\n{more}"), authority.roots()).send(&["ann@a.example"]).await;
-        assert_eq!(verdicts(&outcomes), [Delivered], "{}", outcomes[0].reply);
+        assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
         assert!(outcomes[0].tls.ends_with(" verified"), "{}", outcomes[0].tls);
     }
 }
@@ -124,7 +124,7 @@ async fn implicit_tls_begins_with_the_first_byte() {
     let script = |tls| Script { tls: Some(tls), implicit: true, ..Script::default() };
     let good = Sink::new(script(authority.server("mx.example"))).await;
     let outcomes = route(&good, "tls = \"implicit\"", authority.roots()).send(&["ann@a.example"]).await;
-    assert_eq!(verdicts(&outcomes), [Delivered], "{}", outcomes[0].reply);
+    assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(good.seen.letters()[0].tls);
 
     let bad = Sink::new(script(self_signed("mx.example"))).await;
@@ -132,5 +132,5 @@ async fn implicit_tls_begins_with_the_first_byte() {
     assert_eq!(verdicts(&outcomes), [Deferred]);
     let more = "tls = \"implicit\"\ninsecure_skip_verify = true";
     let outcomes = route(&bad, more, authority.roots()).send(&["ann@a.example"]).await;
-    assert_eq!(verdicts(&outcomes), [Delivered]);
+    assert_eq!(verdicts(&outcomes), [Relayed]);
 }

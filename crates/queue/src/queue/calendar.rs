@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::inner::{Inner, LoadError, Loaded, State};
 use super::report::{Cause, EXPIRED_AGAIN};
 use super::submit::attempts;
-use crate::bounce::{Failing, never_tried, wants_report};
+use crate::bounce::{Ended, How, never_tried, wants_report};
 use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
 use crate::schedule::{Calendar, RecipientSet};
@@ -99,7 +99,7 @@ impl Inner {
             self.pump(&mut state);
             (told, silent)
         };
-        told.iter().chain(&silent).for_each(|failing| self.record_expired(&letter, failing, now));
+        told.iter().chain(&silent).for_each(|ended| self.record_expired(&letter, ended, now));
         if !told.is_empty() {
             self.runtime.spawn(Arc::clone(self).report(letter, told, Cause::Expiry));
         }
@@ -135,10 +135,10 @@ impl Inner {
         }
     }
 
-    fn record_expired(&self, letter: &Letter, failing: &Failing, now: Timestamp) {
-        let Some(recipient) = letter.recipients.get(failing.index) else { return };
+    fn record_expired(&self, letter: &Letter, ended: &Ended, now: Timestamp) {
+        let Some(recipient) = letter.recipients.get(ended.index) else { return };
         let line = self.recorder.record_at(now, Event::Expired).id(letter.id).from(&letter.from).to(&recipient.address);
-        let line = line.size(letter.size).attempt(failing.attempts).reply(&failing.last.reply).by(&failing.last.by);
+        let line = line.size(letter.size).attempt(ended.attempts).reply(&ended.last.reply).by(&ended.last.by);
         line.age(now.since(letter.arrived)).write();
     }
 }
@@ -165,7 +165,7 @@ impl State {
 
     /// The pending recipients that are not being tried, parted by whether their sender is told. Those who are not told
     /// are done at once.
-    fn expired(&mut self, letter: &Letter, running: &RecipientSet, now: Timestamp) -> (Vec<Failing>, Vec<Failing>) {
+    fn expired(&mut self, letter: &Letter, running: &RecipientSet, now: Timestamp) -> (Vec<Ended>, Vec<Ended>) {
         let Some(warm) = self.warm.get_mut(&letter.id) else { return Default::default() };
         let (mut told, mut silent) = (Vec::new(), Vec::new());
         for (index, progress) in warm.states.iter_mut().enumerate() {
@@ -173,12 +173,12 @@ impl State {
                 continue;
             }
             let last = progress.state.last().cloned().unwrap_or_else(|| never_tried(now));
-            let failing = Failing { index, attempts: attempts(&progress.state), last, expired: true };
-            if wants_report(letter, index) {
-                told.push(failing);
+            let ended = Ended { index, attempts: attempts(&progress.state), last, how: How::Expired };
+            if wants_report(letter, index, How::Expired) {
+                told.push(ended);
             } else {
-                *progress = Progress { state: RecipientState::Failed(failing.last.clone()), due: Timestamp(0) };
-                silent.push(failing);
+                *progress = Progress { state: RecipientState::Failed(ended.last.clone()), due: Timestamp(0) };
+                silent.push(ended);
             }
         }
         (told, silent)

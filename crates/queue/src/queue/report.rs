@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inner::{Inner, State};
-use crate::bounce::{self, Failing};
+use crate::bounce::{self, Ended};
 use crate::intake::Refusal;
 use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
@@ -26,13 +26,13 @@ pub(super) enum Cause {
 
 impl Inner {
     /// Reports these recipients, then settles them. [`State::reports`] was counted up by the caller.
-    pub async fn report(self: Arc<Self>, letter: Arc<Letter>, failing: Vec<Failing>, cause: Cause) {
-        let stored = self.store_report(&letter, &failing).await;
+    pub async fn report(self: Arc<Self>, letter: Arc<Letter>, ended: Vec<Ended>, cause: Cause) {
+        let stored = self.store_report(&letter, &ended).await;
         {
             let mut state = self.lock();
             match &stored {
-                Ok(_) => state.conclude(letter.id, &failing, cause),
-                Err(_) => state.put_off(letter.id, &failing, cause),
+                Ok(_) => state.conclude(letter.id, &ended, cause),
+                Err(_) => state.put_off(letter.id, &ended, cause),
             }
             self.write_back(&mut state, letter.id);
             state.reports -= 1;
@@ -47,8 +47,8 @@ impl Inner {
         }
     }
 
-    async fn store_report(self: &Arc<Self>, letter: &Arc<Letter>, failing: &[Failing]) -> Result<QueueId, Refusal> {
-        let (inner, for_thread, about) = (Arc::clone(self), Arc::clone(letter), failing.to_vec());
+    async fn store_report(self: &Arc<Self>, letter: &Arc<Letter>, ended: &[Ended]) -> Result<QueueId, Refusal> {
+        let (inner, for_thread, about) = (Arc::clone(self), Arc::clone(letter), ended.to_vec());
         // Reading the letter may block on the disk.
         let written = tokio::task::spawn_blocking(move || {
             let beginning = inner.beginning(for_thread.id).unwrap_or_else(|error| {
@@ -90,43 +90,52 @@ impl Inner {
     }
 }
 
-fn set_of(failing: &[Failing]) -> RecipientSet {
-    failing.iter().map(|failing| failing.index).collect()
+/// What is left to say of a recipient when its report is written.
+fn done(ended: &Ended) -> Progress {
+    let last = ended.last.clone();
+    let state = if ended.how.is_success() { RecipientState::Delivered(last) } else { RecipientState::Failed(last) };
+    Progress { state, due: Timestamp(0) }
+}
+
+fn set_of(ended: &[Ended]) -> RecipientSet {
+    ended.iter().map(|ended| ended.index).collect()
 }
 
 impl State {
     /// The report is durable: these recipients are done.
-    fn conclude(&mut self, id: QueueId, failing: &[Failing], cause: Cause) {
-        self.each(id, failing, |failing| Progress {
-            state: RecipientState::Failed(failing.last.clone()),
-            due: Timestamp(0),
-        });
+    fn conclude(&mut self, id: QueueId, ended: &[Ended], cause: Cause) {
+        self.each(id, ended, done);
         match cause {
-            Cause::Attempt => self.scheduler.handle_settled(id, &set_of(failing), None),
+            Cause::Attempt => self.scheduler.handle_settled(id, &set_of(ended), None),
             Cause::Expiry => self.scheduler.handle_expired(id, Timestamp::now().after(EXPIRED_AGAIN)),
         }
     }
 
-    /// The report could not be stored: the recipients are tried again, and fail again.
-    fn put_off(&mut self, id: QueueId, failing: &[Failing], cause: Cause) {
+    /// The report could not be stored: the recipients are tried again, and fail again. Who has the letter does not get it a
+    /// second time for the sake of a report.
+    fn put_off(&mut self, id: QueueId, ended: &[Ended], cause: Cause) {
         let now = Timestamp::now();
         if cause == Cause::Expiry {
             return self.scheduler.handle_expired(id, now.after(EXPIRED_AGAIN));
         }
         let policy = self.config.retry.clone();
-        let due = |failing: &Failing| policy.next_attempt(id, failing.attempts, now);
-        self.each(id, failing, |failing| Progress {
-            state: RecipientState::Pending { attempts: failing.attempts, last: Some(failing.last.clone()) },
-            due: due(failing),
+        let due = |ended: &Ended| policy.next_attempt(id, ended.attempts, now);
+        self.each(id, ended, |ended| match ended.how.is_success() {
+            true => done(ended),
+            false => Progress {
+                state: RecipientState::Pending { attempts: ended.attempts, last: Some(ended.last.clone()) },
+                due: due(ended),
+            },
         });
-        self.scheduler.handle_settled(id, &set_of(failing), failing.iter().map(due).min());
+        let next = ended.iter().filter(|ended| !ended.how.is_success()).map(due).min();
+        self.scheduler.handle_settled(id, &set_of(ended), next);
     }
 
-    fn each(&mut self, id: QueueId, failing: &[Failing], progress: impl Fn(&Failing) -> Progress) {
+    fn each(&mut self, id: QueueId, ended: &[Ended], progress: impl Fn(&Ended) -> Progress) {
         let Some(warm) = self.warm.get_mut(&id) else { return };
-        for failing in failing {
-            if let Some(place) = warm.states.get_mut(failing.index) {
-                *place = progress(failing);
+        for ended in ended {
+            if let Some(place) = warm.states.get_mut(ended.index) {
+                *place = progress(ended);
             }
         }
     }

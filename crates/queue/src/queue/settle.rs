@@ -9,7 +9,7 @@ use super::report::Cause;
 use super::submit::attempts;
 use super::worker::Running;
 use super::{RecipientOutcome, Site, Verdict};
-use crate::bounce::{Failing, wants_report};
+use crate::bounce::{Ended, How, wants_report};
 use crate::letter::codec::encode_state;
 use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
@@ -37,7 +37,7 @@ impl Inner {
         said: &[RecipientOutcome],
     ) {
         let now = Timestamp::now();
-        let (steps, failing) = {
+        let (steps, ended) = {
             let mut state = self.lock();
             let taken = state.take_in(now, letter, recipients, said);
             self.write_back(&mut state, letter.id);
@@ -50,8 +50,8 @@ impl Inner {
         for (step, said) in steps.iter().zip(said) {
             self.record_step(now, letter, site, step, said);
         }
-        if !failing.is_empty() {
-            self.runtime.spawn(Arc::clone(self).report(Arc::clone(letter), failing, Cause::Attempt));
+        if !ended.is_empty() {
+            self.runtime.spawn(Arc::clone(self).report(Arc::clone(letter), ended, Cause::Attempt));
         }
     }
 
@@ -140,10 +140,10 @@ impl State {
         letter: &Letter,
         recipients: &RecipientSet,
         said: &[RecipientOutcome],
-    ) -> (Vec<Step>, Vec<Failing>) {
+    ) -> (Vec<Step>, Vec<Ended>) {
         let policy = &self.config.retry;
         let expired = now >= policy.expiry(letter);
-        let (mut steps, mut failing) = (Vec::with_capacity(said.len()), Vec::new());
+        let (mut steps, mut ended) = (Vec::with_capacity(said.len()), Vec::new());
         let mut released = recipients.clone();
         for (index, said) in recipients.iter().zip(said) {
             let attempts = letter.recipients.get(index).map_or(0, |recipient| attempts(&recipient.state)) + 1;
@@ -155,26 +155,37 @@ impl State {
             let Some(progress) = self.warm.get_mut(&letter.id).and_then(|warm| warm.states.get_mut(index)) else {
                 continue;
             };
-            let state = match event {
-                Event::Delivered => RecipientState::Delivered(last),
-                Event::Deferred => RecipientState::Pending { attempts, last: Some(last) },
-                _ if wants_report(letter, index) => {
+            let state = match how(said.verdict, expired) {
+                Some(how) if wants_report(letter, index, how) => {
                     released.remove(index);
-                    failing.push(Failing { index, attempts, last, expired: event == Event::Expired });
+                    ended.push(Ended { index, attempts, last, how });
                     continue;
                 }
-                _ => RecipientState::Failed(last),
+                None if event == Event::Deferred => RecipientState::Pending { attempts, last: Some(last) },
+                Some(How::Failed | How::Expired) => RecipientState::Failed(last),
+                _ => RecipientState::Delivered(last),
             };
             *progress = Progress { state, due: next.unwrap_or_default() };
         }
         self.scheduler.handle_settled(letter.id, &released, steps.iter().filter_map(|step| step.next).min());
-        (steps, failing)
+        (steps, ended)
+    }
+}
+
+/// How it ended, where that is for us to tell: not while it goes on, and not where the next server tells.
+fn how(verdict: Verdict, expired: bool) -> Option<How> {
+    match verdict {
+        Verdict::Delivered => Some(How::Delivered),
+        Verdict::Relayed => Some(How::Relayed),
+        Verdict::Failed => Some(How::Failed),
+        Verdict::Deferred => expired.then_some(How::Expired),
+        Verdict::PassedOn => None,
     }
 }
 
 fn event(verdict: Verdict, expired: bool) -> Event {
     match verdict {
-        Verdict::Delivered => Event::Delivered,
+        Verdict::Delivered | Verdict::PassedOn | Verdict::Relayed => Event::Delivered,
         Verdict::Failed => Event::Failed,
         Verdict::Deferred if expired => Event::Expired,
         Verdict::Deferred => Event::Deferred,

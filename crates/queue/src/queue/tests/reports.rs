@@ -135,3 +135,26 @@ async fn what_is_deferred_after_its_time_expires_at_once() {
     until("both are gone", || queue.count() == 0).await;
     assert_eq!(events(&queue, id).iter().filter(|event| *event == "report").count(), 1);
 }
+
+#[tokio::test]
+async fn who_asked_for_success_is_told_by_us_where_nobody_else_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open(&dir);
+    let asked = Notify { never: false, success: true, failure: true, delay: false };
+    let mut new = letter("alice@near.example", &["a@far.example", "b@far.example", "c@far.example", "d@far.example"]);
+    for recipient in new.recipients.iter_mut().take(3) {
+        recipient.params.notify = Some(asked);
+    }
+    let id = submit(&queue, new).await;
+    let with = |verdict: Verdict| said(verdict, 250, (2, 1, 5), "taken");
+    let outcomes = [Verdict::Delivered, Verdict::Relayed, Verdict::PassedOn, Verdict::Relayed].map(with);
+    carry(&queue, outcomes.to_vec()).await;
+    let (_, text) = report(&queue).await;
+    let part =
+        |name: &str| text.split("Final-Recipient: rfc822; ").find(|part| part.starts_with(name)).map(str::to_owned);
+    assert!(part("a@far.example").unwrap().contains("Action: delivered\r\nStatus: 2.1.5"), "{text}");
+    assert!(part("b@far.example").unwrap().contains("Action: relayed"), "{text}");
+    assert_eq!((part("c@far.example"), part("d@far.example")), (None, None), "{text}");
+    until("all are gone", || queue.count() == 0).await;
+    assert_eq!(events(&queue, id), ["received", "delivered", "delivered", "delivered", "delivered", "report"]);
+}
