@@ -192,12 +192,22 @@ pub(crate) fn plain_words(error: &Error) -> String {
         CertificateError::UnknownIssuer => "no known authority has signed it".into(),
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired".into(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => "it is not valid yet".into(),
+        CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            let names: Vec<&str> = presented.iter().take(3).map(|name| bare(name)).collect();
+            format!("it is for another name ({})", names.join(", "))
+        }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another name".into()
         }
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => "it is self-signed".into(),
         other => other.to_string(),
     }
+}
+
+/// `DnsName("mx.example.org")` and `IpAddress(192.0.2.1)`, as webpki writes them, without what is around them.
+fn bare(name: &str) -> &str {
+    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
+    inner.trim_matches('"')
 }
 
 impl ServerCertVerifier for Judge {

@@ -27,7 +27,7 @@ async fn opportunistic_mail_takes_any_certificate_and_notes_what_it_was() {
     let authority = Authority::new();
     for (tls, word) in [
         (authority.server("mx.example"), "verified"),
-        (authority.server("other.example"), "not verified: it is for another name"),
+        (authority.server("other.example"), "not verified: it is for another name (other.example)"),
         (self_signed("mx.example"), "not verified: "),
         (Authority::new().server("mx.example"), "not verified: no known authority has signed it"),
     ] {
