@@ -9,7 +9,8 @@ use crate::directory::{DomainName, LocalName, Target};
 #[serde(deny_unknown_fields, default)]
 pub struct Domains {
     /// Who reads letters to postmaster, in all local domains that do not say otherwise, and to `<postmaster>` without a
-    /// domain. When left out: the first mailbox of the first local domain.
+    /// domain; also what programs of this machine send to a name without a domain, such as cron to `root`, that is no
+    /// mailbox. When left out: the first mailbox of the first local domain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub postmaster: Option<crate::directory::Address>,
     /// Domains whose mailboxes are here: `[domains.local."example.org"]`.

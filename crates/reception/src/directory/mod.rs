@@ -126,6 +126,19 @@ impl Directory {
         }
     }
 
+    /// Who reads `name@host`, where `host` is this machine's own name and none of our domains: letters of cron and mailx go
+    /// to `root` without a domain. It is the mailbox or alias of that name in the postmaster's domain, else the postmaster.
+    /// `NotOurs` where there is no postmaster either.
+    pub fn on_this_machine(&self, name: &LocalPart, accounts: &dyn AccountBook) -> Resolution {
+        let Resolution::Local(postmaster) = self.postmaster(accounts) else { return Resolution::NotOurs };
+        let reader = self.postmaster.clone().or_else(|| postmaster.first().cloned());
+        let namesake = reader.map(|reader| Mailbox { local: name.clone(), host: reader.host });
+        match namesake.map(|namesake| self.resolve(&namesake, accounts)) {
+            Some(Resolution::Local(mailboxes)) => Resolution::Local(mailboxes),
+            _ => Resolution::Local(postmaster),
+        }
+    }
+
     /// The address without its tag, in a local domain that has tags: `alice@…` for `alice+shop@…`.
     pub fn without_tag(&self, address: &Mailbox) -> Option<Mailbox> {
         let Host::Domain(domain) = &address.host else { return None };

@@ -189,3 +189,24 @@ fn an_alias_for_too_many_is_refused() {
     assert!(matches!(resolve(&book(&list(1000)), "all@example.org"), Resolution::Local(all) if all.len() == 1000));
     assert!(try_book(&list(1001)).is_err());
 }
+
+#[test]
+fn a_name_on_this_machine_is_its_namesake_or_the_postmaster() {
+    let machine = |book: &Directory, name: &str| {
+        book.on_this_machine(&LocalPart::from_dequoted(name).unwrap(), &Owned(&["carol@example.org"]))
+    };
+    let book = book(EXAMPLE);
+    assert_eq!(machine(&book, "root"), local(&["Alice@example.org"]), "the postmaster");
+    assert_eq!(machine(&book, "BOB"), local(&["bob@example.org"]), "a mailbox");
+    assert_eq!(machine(&book, "info"), local(&["Alice@example.org", "bob@example.org"]), "an alias");
+    assert_eq!(machine(&book, "carol"), local(&["carol@example.org"]), "an account");
+    assert_eq!(machine(&book, "a%b"), local(&["Alice@example.org"]), "no route is followed");
+}
+
+#[test]
+fn a_machine_without_mailboxes_leaves_its_own_names_to_the_routes() {
+    let name = LocalPart::from_dequoted("root").unwrap();
+    assert_eq!(book("").on_this_machine(&name, &NoAccounts), Resolution::NotOurs);
+    let passed = book("[relay.\"a.example\"]\nrecipients = \"any\"");
+    assert_eq!(passed.on_this_machine(&name, &NoAccounts), Resolution::NotOurs);
+}

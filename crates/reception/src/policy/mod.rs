@@ -23,7 +23,7 @@ use smtp::{ForwardPath, Mailbox, Reply, ReversePath};
 
 use crate::config::{Listener, Profile};
 use crate::credentials::{LoginRefusal, Roster, Verifier};
-use crate::directory::AccountBook;
+use crate::directory::{AccountBook, Resolution};
 use crate::shared::Shared;
 use recipient::Trust;
 
@@ -224,16 +224,22 @@ impl Policy {
 /// Where a letter from this machine itself goes that is for `address`: `sendmail`, our own reports. Such a sender may send to
 /// anyone.
 ///
+/// What is for the host itself, as cron's letters to `root` are, is its namesake's or the postmaster's where the host's
+/// name is no domain of ours: the next server would only send it back.
+///
 /// # Errors
 /// The refusal, where `address` is in a domain of ours and nobody.
-///
-/// What is for the host itself, as cron's letters to `root` are, is the postmaster's where the host's name is no domain of
-/// ours: the next server would only send it back.
 pub fn resolve(shared: &Shared, address: &Mailbox) -> Result<Vec<Mailbox>, Reply> {
-    let Shared { directory, hostname, .. } = shared;
-    let at_host = address.host == *hostname && !directory.is_local(hostname) && !directory.is_relay(hostname);
-    if at_host && let Ok(readers) = targets(shared, &ForwardPath::Postmaster, Trust::Known) {
-        return Ok(readers);
+    let directory = &shared.directory;
+    if address.host == shared.hostname && !directory.is_local(&address.host) && !directory.is_relay(&address.host) {
+        let accounts = Accounts { verifier: &shared.verifier, trouble: Cell::new(false) };
+        let resolution = directory.on_this_machine(&address.local, &accounts);
+        if accounts.trouble.get() {
+            return Err(ACCOUNTS_TROUBLE);
+        }
+        if let Resolution::Local(mailboxes) = resolution {
+            return Ok(mailboxes);
+        }
     }
     targets(shared, &ForwardPath::Mailbox(address.clone()), Trust::Known)
 }
