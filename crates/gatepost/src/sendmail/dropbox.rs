@@ -75,8 +75,10 @@ impl Dropbox {
         let name: String = noise.iter().map(|b| format!("{b:02x}")).collect();
         let temporary = self.folder.join(format!("{name}.tmp"));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&temporary)?;
-        let written = serde_json::to_writer(&mut file, slip)
-            .map_err(io::Error::from)
+        // A caller's umask may keep its files from everybody else, and the server is somebody else.
+        let written = file
+            .set_permissions(fs::Permissions::from_mode(0o644))
+            .and_then(|()| serde_json::to_writer(&mut file, slip).map_err(io::Error::from))
             .and_then(|()| file.write_all(b"\n"))
             .and_then(|()| file.write_all(text))
             .and_then(|()| file.sync_all())
