@@ -131,7 +131,9 @@ def same_but_trace(sent, got):
 
 
 def certificates(folder):
-    """ca.pem, and cert.pem with key.pem for the names that our servers go by."""
+    """Makes the folder with ca.pem, and cert.pem with key.pem for the names that our servers go by. Returns it."""
+    os.mkdir(folder)
+
     def openssl(*words):
         must(["openssl", *words], cwd=folder)
 
@@ -144,6 +146,7 @@ def certificates(folder):
             "cert.pem", "-days", "20", "-extfile", "cert.ext")
     for name in ("ca.pem", "cert.pem", "key.pem"):
         os.chmod(f"{folder}/{name}", 0o644)
+    return folder
 
 
 def tail(path, count=15):

@@ -30,9 +30,10 @@ def swaks(port, word, to, options):
     tls = ["--tls-on-connect"] if port.implicit else ["--tls"]
     if "--no-tls" in options:
         tls, options = [], [option for option in options if option != "--no-tls"]
+    hide = [] if "--silent" in options else ["--hide-all"]
     return must(["swaks", "--server", f"localhost:{port.number}", *tls, "--tls-verify", "--tls-ca-path", port.ca,
                  "--from", ADDRESS, "--to", to, "--auth-user", USER, "--auth-password", PASSWORD,
-                 "--header", f"Subject: {word}", "--timeout", "20", *options])
+                 "--header", f"Subject: {word}", *hide, "--timeout", "20", *options])
 
 
 def python(port, word, to, options):
@@ -82,7 +83,6 @@ def curl(port, word, to, options):
         tls, options = [], [option for option in options if option != "--no-tls"]
     text = letter(ADDRESS, to, word)
     if "--crlf" in options:
-        # A file with Unix newlines, which curl is told to change.
         text = text.replace(b"\r\n", b"\n")
     return must(["curl", "-sS", "--max-time", "30", f"{scheme}://localhost:{port.number}", *tls, "--cacert", port.ca,
                  "--user", f"{USER}:{PASSWORD}", "--mail-from", ADDRESS, "--mail-rcpt", to, "--upload-file", "-",
@@ -137,7 +137,7 @@ VARIANTS = {
         "AUTH PLAIN": ["--login-options", "AUTH=PLAIN"],
         "initial response": ["--sasl-ir"],
         "TLS 1.2": ["--tls-max", "1.2"],
-        "CRLF": ["--crlf"],
+        "lines as on Unix, --crlf": ["--crlf"],
     }),
     "msmtp": (msmtp, {
         "defaults": [],

@@ -62,16 +62,24 @@ class Server:
 class Gatepost(Server):
     def __init__(self, work, binary, certs, hops):
         super().__init__(work, "gatepost")
-        self.binary = binary
         self.ports = {name: free_port() for name in ("relay", "submission", "submissions", "alternative")}
         with open(f"{HERE}/gatepost.toml") as file:
             template = string.Template(file.read())
         self.config = self.write("gatepost.toml", template.substitute(
-            self.ports, data=f"{self.folder}/data", certs=certs, **hops))
+            self.ports, data=f"{self.folder}/data", certs=certs, nobody=free_port(), **hops))
+        # Where every user of the machine may run it, also by the name that programs call.
+        self.bin = f"{self.folder}/bin"
+        os.mkdir(self.bin)
+        self.binary = shutil.copy(binary, f"{self.bin}/gatepost")
+        self.sendmail = f"{self.bin}/sendmail"
+        os.symlink("gatepost", self.sendmail)
+        self.has_account = False
 
     def start(self):
-        must([self.binary, "account", "add", USER, "--address", ADDRESS, "--password-stdin", "-c", self.config],
-             PASSWORD + "\n")
+        if not self.has_account:
+            must([self.binary, "account", "add", USER, "--address", ADDRESS, "--password-stdin", "-c", self.config],
+                 PASSWORD + "\n")
+            self.has_account = True
         self.launch([self.binary, "serve", "-c", self.config], self.ports.values())
 
     def maildir(self, address):
@@ -175,9 +183,14 @@ class Exim(Server):
     def __init__(self, work, certs):
         super().__init__(work, "exim")
         self.port = free_port()
+        self.certs = certs
         self.owned("Debian-exim", ".", "spool", "log_", "mail")
+        self.log = f"{self.folder}/log_/mainlog"
         # It starts itself anew for every delivery, as a user who may not read where it was unpacked.
         self.binary = shutil.copy(f"{HERE}/target/exim/usr/sbin/exim4", f"{self.folder}/exim4")
+
+    def configure(self, gatepost_ports):
+        certs = self.certs
         self.config = self.write("exim.conf", f"""exim_path = {self.binary}
 primary_hostname = exim.test
 daemon_smtp_ports = {self.port}
@@ -198,14 +211,20 @@ acl_smtp_rcpt = recipients
 
 begin acl
 recipients:
-  accept domains = exim.test
-  deny message = only exim.test here
+  accept domains = exim.test : example.test
+  deny message = only exim.test here, and example.test behind us
 
 begin routers
 here:
   driver = accept
   domains = exim.test
   transport = maildir
+gatepost:
+  driver = manualroute
+  domains = example.test
+  route_list = * 127.0.0.1
+  self = send
+  transport = to_gatepost
 
 begin transports
 maildir:
@@ -214,6 +233,13 @@ maildir:
   maildir_format
   create_directory
   user = Debian-exim
+to_gatepost:
+  driver = smtp
+  port = {gatepost_ports.get("relay", 0)}
+  allow_localhost
+  hosts_require_tls = *
+  tls_verify_certificates = {certs}/ca.pem
+  tls_verify_hosts = *
 """)
 
     def start(self):
