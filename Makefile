@@ -29,3 +29,4 @@ bench:
 docs:
 	scripts/rfc.py --write
 	scripts/config_reference.py
+	GATEPOST_WRITE_DOCS=1 cargo test --quiet -p gatepost --bins the_page_of_commands

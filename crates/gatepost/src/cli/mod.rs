@@ -9,6 +9,9 @@ pub mod sendmail;
 pub mod serve;
 pub mod spool;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -55,16 +58,29 @@ pub enum Command {
     #[command(subcommand)]
     Spool(SpoolCommand),
     /// Print a completion script for a shell
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which one
+        shell: clap_complete::Shell,
+    },
     /// Write the manual pages into a folder
-    Man { folder: PathBuf },
+    Man {
+        /// Made where it is missing
+        folder: PathBuf,
+    },
 }
 
 /// Which configuration.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigFile {
     /// The configuration file
-    #[arg(short, long, env = "GATEPOST_CONFIG", default_value = "/etc/gatepost/gatepost.toml", value_name = "FILE")]
+    #[arg(
+        short,
+        long,
+        env = "GATEPOST_CONFIG",
+        hide_env_values = true,
+        default_value = "/etc/gatepost/gatepost.toml",
+        value_name = "FILE"
+    )]
     pub config: PathBuf,
 }
 
@@ -101,6 +117,7 @@ pub enum ConfigCommand {
 pub enum AccountCommand {
     /// Make an account; prints a generated password unless one is given
     Add {
+        /// What it logs in with; an address is a good name
         name: String,
         /// An address that the account may send as; `*@example.com` is all of a domain. May be repeated
         #[arg(long = "address", value_name = "ADDRESS")]
@@ -121,6 +138,7 @@ pub enum AccountCommand {
     },
     /// Give an account a new password
     Password {
+        /// The account
         name: String,
         /// Read the password from the first line of standard input
         #[arg(long)]
@@ -130,18 +148,21 @@ pub enum AccountCommand {
     },
     /// Let an account log in no more
     Disable {
+        /// The account
         name: String,
         #[command(flatten)]
         file: ConfigFile,
     },
     /// Let a disabled account log in again
     Enable {
+        /// The account
         name: String,
         #[command(flatten)]
         file: ConfigFile,
     },
     /// Remove an account
     Remove {
+        /// The account
         name: String,
         #[command(flatten)]
         file: ConfigFile,
@@ -160,6 +181,7 @@ pub enum QueueCommand {
     },
     /// One letter: its recipients, its history, the remote server's own words
     Show {
+        /// Its identifier, as `queue list` and the reply to the letter show it
         id: String,
         /// As JSON
         #[arg(long)]
@@ -196,6 +218,7 @@ pub struct Send {
     /// Whom it is from
     #[arg(long, value_name = "ADDRESS")]
     pub from: String,
+    /// Its subject
     #[arg(long, default_value = "A letter from gatepost send")]
     pub subject: String,
     /// The text; `-` reads it from standard input

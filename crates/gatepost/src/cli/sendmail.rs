@@ -18,7 +18,7 @@ use crate::sendmail::letter::{self, Letter};
 use crate::sendmail::options::{Mode, Options};
 use crate::sendmail::smtp_on_stdin;
 
-const HELP: &str = "\
+pub(super) const HELP: &str = "\
 gatepost sendmail [OPTIONS] [RECIPIENT]...
 Takes a letter from standard input, the way /usr/sbin/sendmail does.
 
