@@ -92,6 +92,15 @@ def listens(port):
         return False
 
 
+def greets(port):
+    """An address is listened on before there is somebody behind it."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 20) as sock:
+            return sock.recv(4) == b"220 "
+    except OSError:
+        return False
+
+
 def mark():
     """A word that tells a letter from all others."""
     return f"mark-{uuid.uuid4().hex[:12]}"

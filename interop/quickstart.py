@@ -7,7 +7,7 @@ import subprocess
 
 from check import Failed, check, must, require, run, wait_for
 
-PEOPLE = ("swaks", "curl", "Python", "PHP (PHPMailer)")
+PROGRAMS = ("swaks", "curl", "Python", "PHP")
 
 
 def snippets(work, gatepost):
@@ -20,11 +20,11 @@ def snippets(work, gatepost):
         check("quickstart shows its table and goes on serving", lambda: wait_for(
             "its last line", lambda: "Serving until Ctrl-C." in text_of(shown, process)))
         found = parts(text_of(shown, process))
-        for name in PEOPLE:
+        for name in PROGRAMS:
             check(f"quickstart's lines for {name} work when pasted", lambda: pasted(gatepost, folder, found.get(name)))
         check("quickstart's other lines work when pasted", lambda: looked(gatepost, found.get("what came of it")))
         check("nothing that quickstart prints was left out", lambda: require(
-            set(found) == {*PEOPLE, "what came of it"}, f"it has {list(found)}"))
+            set(found) == {*PROGRAMS, "what came of it"}, f"it has {list(found)}"))
     finally:
         process.send_signal(signal.SIGINT)
         check("quickstart ends at Ctrl-C", lambda: require(process.wait(40) == 0, f"it ended with {process.returncode}"))
@@ -41,9 +41,9 @@ def text_of(shown, process):
 
 
 def parts(text):
-    """name -> lines, of what follows "Try it yourself": a line `# name`, the lines, an empty line."""
+    """name -> lines, of what follows "Try it yourself": a line `# name` or `# name (more)`, the lines, an empty line."""
     tried = text.partition("Try it yourself")[2]
-    return {found[1]: found[2] for found in re.finditer(r"^# (.+)\n((?:.+\n)+)", tried, re.MULTILINE)}
+    return {found[1]: found[2] for found in re.finditer(r"^# ([^(\n]+?)(?: \(.*)?\n((?:.+\n)+)", tried, re.MULTILINE)}
 
 
 def paste(gatepost, lines):
@@ -64,4 +64,4 @@ def pasted(gatepost, folder, lines):
 
 def looked(gatepost, lines):
     out = paste(gatepost, lines)
-    require(len(out.splitlines()) > len(PEOPLE), f"it shows no letters: {out}")
+    require(len(out.splitlines()) > len(PROGRAMS), f"it shows no letters: {out}")

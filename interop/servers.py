@@ -7,7 +7,7 @@ import signal
 import string
 import subprocess
 
-from check import complain, free_port, listens, must, require, tail, wait_for
+from check import complain, free_port, greets, listens, must, require, tail, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 USER, PASSWORD = "anna", "Correct-Horse+9/battery"
@@ -81,6 +81,7 @@ class Gatepost(Server):
                  PASSWORD + "\n")
             self.has_account = True
         self.launch([self.binary, "serve", "-c", self.config], self.ports.values())
+        wait_for("gatepost's greeting", lambda: greets(self.ports["relay"]))
 
     def maildir(self, address):
         local, _, domain = address.partition("@")
