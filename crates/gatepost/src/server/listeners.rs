@@ -61,8 +61,20 @@ impl Listeners {
     pub fn bind_new(&self, config: &Config) -> Result<Vec<(SocketAddr, TcpListener)>, Fault> {
         wanted(config)
             .filter(|(address, _)| !self.running.contains_key(address))
-            .map(|(address, _)| Ok((address, bind(address)?)))
+            .map(|(address, _)| Ok((address, bind(address).map_err(|fault| self.explain(address, fault))?)))
             .collect()
+    }
+
+    /// From `127.0.0.1:25` to `0.0.0.0:25`, say: the old one is ours, and held until the new one is there.
+    fn explain(&self, address: SocketAddr, fault: Fault) -> Fault {
+        let held = self.running.keys().find(|old| old.port() == address.port() && old.is_ipv4() == address.is_ipv4());
+        match held.filter(|old| old.ip().is_unspecified() || address.ip().is_unspecified()) {
+            Some(old) => {
+                let what = format!("{address} cannot take the place of {old} while the server runs: restart it");
+                Fault::new(Exit::Bind, what)
+            }
+            None => fault,
+        }
     }
 
     /// New ones start, changed ones count for new connections, those that are gone accept no more.

@@ -63,12 +63,13 @@ pub struct Server {
     reload_error: Mutex<Option<String>>,
     dropbox: Dropbox,
     dropbox_filled: Notify,
+    logging: log::Logging,
     stopping: watch::Sender<bool>,
 }
 
 impl Server {
     /// Opens everything and begins to serve. `sockets` are those of the configuration's listeners, in their order.
-    pub async fn start(loaded: Loaded, sockets: Vec<TcpListener>) -> Result<Arc<Self>, Fault> {
+    pub async fn start(loaded: Loaded, sockets: Vec<TcpListener>, logging: log::Logging) -> Result<Arc<Self>, Fault> {
         let config = &loaded.config;
         let folder = config.server.data_dir.clone();
         make_data_dir(&folder)?;
@@ -87,6 +88,7 @@ impl Server {
             reload_error: Mutex::new(None),
             dropbox,
             dropbox_filled: Notify::new(),
+            logging,
             stopping,
         });
         server.rooms.start_delivery(server.stopping.subscribe());
@@ -173,6 +175,10 @@ impl Server {
         let new_sockets = listeners.bind_new(&loaded.config)?;
         // What comes after this cannot fail: all of it takes effect.
         self.rooms.replace(prepared)?;
+        self.logging.change(&loaded.config.log);
+        if loaded.config.passwords != lock(&self.current).config.passwords {
+            tracing::warn!("what changed in [passwords] takes effect at the next start");
+        }
         listeners.replace(&loaded.config, new_sockets, &self.rooms.house);
         *lock(&self.current) = loaded;
         Ok(())

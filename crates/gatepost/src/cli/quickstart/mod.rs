@@ -39,18 +39,18 @@ struct House {
 
 pub fn run(arguments: &Quickstart) -> Result<(), Fault> {
     let house = prepare(arguments.dir.as_deref())?;
-    server::log::start(&house.loaded.config.log);
-    server::runtime()?.block_on(serve(arguments, house))
+    let logging = server::log::start(&house.loaded.config.log);
+    server::runtime()?.block_on(serve(arguments, house, logging))
 }
 
-async fn serve(arguments: &Quickstart, house: House) -> Result<(), Fault> {
+async fn serve(arguments: &Quickstart, house: House, logging: server::log::Logging) -> Result<(), Fault> {
     let House { folder, loaded, certificate, password, sockets } = house;
     let addresses: Vec<(Port, SocketAddr)> = sockets
         .iter()
         .map(|(port, socket)| Ok((*port, socket.local_addr()?)))
         .collect::<std::io::Result<_>>()
         .map_err(|error| Fault::io(Exit::Bind, "a listener has no address", &error))?;
-    let server = Server::start(loaded, sockets.into_iter().map(|(_, socket)| socket).collect()).await?;
+    let server = Server::start(loaded, sockets.into_iter().map(|(_, socket)| socket).collect(), logging).await?;
     let mut rows = Vec::new();
     for (port, address) in addresses {
         rows.push(try_port(port, address, &folder, &certificate, &password).await);
