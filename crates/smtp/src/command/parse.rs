@@ -1,5 +1,7 @@
 //! From a line to a [`Command`].
 
+use std::net::IpAddr;
+
 use super::{Command, Verb, params, path, refusal};
 use crate::address::{AddressLiteral, Host};
 use crate::extension::Capabilities;
@@ -61,12 +63,25 @@ fn host(argument: &str) -> Result<Host, Reply> {
     if !argument.is_ascii() {
         return Err(refusal::HELO_SYNTAX);
     }
-    quirk_bare_address(argument).map_or_else(|| argument.parse().map_err(|_| refusal::HELO_SYNTAX), Ok)
+    let name = quirk_trailing_dot(argument);
+    quirk_bare_address(name).map_or_else(|| name.parse().map_err(|_| refusal::HELO_SYNTAX), Ok)
 }
 
-/// `EHLO 192.0.2.1` for `EHLO [192.0.2.1]`: small devices write it.
+/// `EHLO mail.example.com.`: a name as the DNS writes it, which some clients pass on as they got it.
+fn quirk_trailing_dot(argument: &str) -> &str {
+    argument.strip_suffix('.').unwrap_or(argument)
+}
+
+/// `EHLO 192.0.2.1` for `EHLO [192.0.2.1]`: small devices write it. `EHLO [2001:db8::1]` and `EHLO [fe80::1%eth0]`: a Java
+/// program on a machine without a name does.
 fn quirk_bare_address(argument: &str) -> Option<Host> {
-    argument.parse().ok().map(|ip| Host::Literal(AddressLiteral(ip)))
+    let inner = argument.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(argument);
+    let tagged = inner.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case("IPv6:"));
+    let address = tagged.map_or(inner, |(_, address)| address);
+    let address = address.split_once('%').map_or(address, |(address, _zone)| address);
+    let ip: IpAddr = address.parse().ok()?;
+    // Only IPv6 has a tag or a zone.
+    (ip.is_ipv6() || address == inner).then(|| Host::Literal(AddressLiteral(ip.to_canonical())))
 }
 
 /// RFC 5321 §4.1.1.2: `mail = "MAIL FROM:" Reverse-path [SP Mail-parameters]`.

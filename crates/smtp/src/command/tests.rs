@@ -91,6 +91,37 @@ fn size_has_one_to_twenty_digits() {
 }
 
 #[test]
+fn names_that_real_clients_greet_with_are_taken() {
+    for (line, host) in [
+        ("EHLO mail.example.com.", "mail.example.com"),
+        ("HELO 192.0.2.1", "[192.0.2.1]"),
+        ("EHLO [192.0.2.1]", "[192.0.2.1]"),
+        ("EHLO [IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ("EHLO [2001:db8:0:0:0:0:0:1]", "[IPv6:2001:db8::1]"),
+        ("EHLO [fe80:0:0:0:0:0:0:1%eth0]", "[IPv6:fe80::1]"),
+        ("EHLO fe80::1%12", "[IPv6:fe80::1]"),
+        ("EHLO [ipv6:fe80::1%en0]", "[IPv6:fe80::1]"),
+        ("EHLO desktop_7", "desktop_7"),
+    ] {
+        let Ok(Command::Ehlo(greeted) | Command::Helo(greeted)) = parse(line.as_bytes()) else { panic!("{line}") };
+        assert_eq!(greeted.to_string(), host, "{line}");
+    }
+    for line in [
+        "EHLO",
+        "EHLO .",
+        "EHLO a..",
+        "EHLO x) by y",
+        "EHLO [192.0.2.1%eth0]",
+        "EHLO [IPv6:192.0.2.1]",
+        "EHLO [192.0.2.1",
+        "EHLO [x]",
+        "EHLO %",
+    ] {
+        assert_eq!(code(line), 501, "{line}");
+    }
+}
+
+#[test]
 fn path_must_be_in_angle_brackets_and_end_there() {
     for line in [
         "MAIL",

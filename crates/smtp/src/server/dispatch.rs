@@ -107,11 +107,18 @@ impl ServerSession {
             Verb::Ehlo | Verb::Helo | Verb::Lhlo => Ok(()),
             Verb::StartTls if self.tls.is_some() => Err(replies::TLS_ALREADY),
             Verb::StartTls if !self.config.starttls => Err(replies::NO_STARTTLS),
+            // RFC 5321 §4.1.4: as NOOP, HELP and RSET, it may come "without previously initializing a session".
+            Verb::Vrfy => {
+                if tls_missing {
+                    Err(replies::TLS_FIRST)
+                } else {
+                    Ok(())
+                }
+            }
             _ if self.hello.is_none() => Err(replies::SAY_HELLO),
             Verb::StartTls => Ok(()),
             Verb::Auth => self.auth_in_order(),
             _ if tls_missing => Err(replies::TLS_FIRST),
-            Verb::Vrfy => Ok(()),
             _ if self.chunks_failed.is_some() => Err(replies::CHUNKS_FAILED),
             Verb::Mail => self.mail_in_order(),
             Verb::Rcpt | Verb::Data => self.transaction_in_order(verb),
