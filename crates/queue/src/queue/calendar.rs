@@ -1,5 +1,6 @@
 //! The thread that fetches letters whose time has come. It may block on the disk; nobody waits for it.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -30,12 +31,12 @@ impl Inner {
             match state.scheduler.poll_calendar(now) {
                 Calendar::Load { id, all } => {
                     drop(state);
-                    self.bring(id, all);
+                    self.guard(id, || self.bring(id, all));
                     state = self.lock();
                 }
                 Calendar::Expire { id, running } => {
                     drop(state);
-                    self.expire(id, &running);
+                    self.guard(id, || self.expire(id, &running));
                     state = self.lock();
                 }
                 Calendar::Wait(until) => {
@@ -46,6 +47,13 @@ impl Inner {
                     state.calendar_waits = Timestamp(0);
                 }
             }
+        }
+    }
+
+    /// A panic about one letter, which would be our bug, must not stop all the others.
+    fn guard(self: &Arc<Self>, id: QueueId, work: impl FnOnce()) {
+        if std::panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
+            self.leave_unreadable(id, &LoadError::Panicked);
         }
     }
 

@@ -80,6 +80,10 @@ pub(super) enum LoadError {
     Spool(#[from] SpoolError),
     #[error("its envelope is damaged: {0}")]
     Damaged(#[from] DecodeError),
+    #[error("its text cannot be read: {0}")]
+    Text(Arc<std::io::Error>),
+    #[error("the program has a bug that this letter brings out; it is tried again later")]
+    Panicked,
 }
 
 impl Inner {

@@ -1,6 +1,8 @@
 //! A letter comes in: trace, spool, calendar (RFC 5321 §4.4, RFC 6409 §8).
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Site;
 use super::inner::{Inner, Loaded};
@@ -12,6 +14,9 @@ use crate::schedule::RecipientSet;
 use crate::spool::{Body, Draft, SpoolError, Ticket};
 use mail::header::{HeaderFacts, HeaderScanner};
 use smtp::{Mailbox, ReversePath};
+
+/// When a letter that the router panicked about is looked at.
+const AFTER_A_PANIC: Duration = Duration::from_secs(60);
 
 impl Inner {
     pub async fn submit(self: &Arc<Self>, new: NewLetter, draft: Draft) -> Result<QueueId, Refusal> {
@@ -49,17 +54,20 @@ impl Inner {
     fn enqueue(&self, letter: &Arc<Letter>, body: Body) {
         let (id, now) = (letter.id, letter.arrived);
         self.record_received(letter);
-        let jobs = self.jobs(letter, 0..letter.recipients.len());
+        let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, 0..letter.recipients.len())));
         let states = letter.recipients.iter().map(|recipient| Progress { state: recipient.state.clone(), due: now });
         let loaded = Loaded { letter: Arc::clone(letter), states: states.collect() };
         let mut state = self.lock();
         let expires = state.config.retry.expiry(letter);
         let first = state.config.retry.interval(id, 0);
-        if first.is_zero() {
-            state.keep(id, loaded, Some(body), false);
-            state.scheduler.handle_enqueued(id, expires, jobs);
-        } else {
-            state.scheduler.handle_waiting(id, expires, now.after(first));
+        match jobs {
+            Ok(jobs) if first.is_zero() => {
+                state.keep(id, loaded, Some(body), false);
+                state.scheduler.handle_enqueued(id, expires, jobs);
+            }
+            // A bug of ours: the letter is kept all the same, and the calendar's thread will say more.
+            Err(_) => state.scheduler.handle_waiting(id, expires, now.after(first.max(AFTER_A_PANIC))),
+            Ok(_) => state.scheduler.handle_waiting(id, expires, now.after(first)),
         }
         self.pump(&mut state);
     }

@@ -14,6 +14,7 @@ use crate::retry::RetryPolicy;
 use crate::{offline, record};
 
 mod crash;
+mod damage;
 mod load;
 mod operators;
 mod reports;

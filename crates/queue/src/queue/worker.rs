@@ -68,17 +68,22 @@ impl Inner {
         match found {
             Ok((letter, body)) => Some(Attempt { letter, recipients: job.recipients.iter().collect(), body }),
             Err(error) => {
-                self.tell_unreadable(job.id, &error);
-                let again = Timestamp::now().after(UNREADABLE_AGAIN);
-                let mut state = self.lock();
-                match error {
-                    LoadError::Gone => state.scheduler.handle_removed(job.id),
-                    _ => state.scheduler.handle_settled(job.id, &job.recipients, Some(again)),
-                }
-                state.cool(job.id);
+                self.leave_job(job, &error);
                 None
             }
         }
+    }
+
+    /// The letter of this job cannot be tried now: later again.
+    fn leave_job(&self, job: &Job, error: &LoadError) {
+        self.tell_unreadable(job.id, error);
+        let again = Timestamp::now().after(UNREADABLE_AGAIN);
+        let mut state = self.lock();
+        match error {
+            LoadError::Gone => state.scheduler.handle_removed(job.id),
+            _ => state.scheduler.handle_settled(job.id, &job.recipients, Some(again)),
+        }
+        state.cool(job.id);
     }
 
     fn fetch(&self, job: &Job) -> Result<(Arc<Letter>, Body), LoadError> {
@@ -93,8 +98,9 @@ impl Inner {
 
     fn text(&self, id: QueueId) -> Result<Body, LoadError> {
         let body = self.spool.body(id).ok_or(LoadError::Gone)?;
-        // In memory where it is not large: who carries it need not ask the disk for each piece.
-        Ok(body.warm().unwrap_or(body))
+        // In memory where it is not large, its checksum verified: what is damaged must not be sent. And who carries it need
+        // not ask the disk for each piece.
+        body.warm().map_err(|error| LoadError::Text(Arc::new(error)))
     }
 }
 
@@ -152,7 +158,12 @@ impl Worker {
     }
 
     fn begin(&mut self, job: Job) -> Option<Attempt> {
-        let attempt = self.inner.prepare(&job)?;
+        let inner = Arc::clone(&self.inner);
+        // A panic about one letter must not leave it held as being tried.
+        let panicked = OnPanic(|| inner.leave_job(&job, &LoadError::Panicked));
+        let attempt = self.inner.prepare(&job);
+        drop(panicked);
+        let attempt = attempt?;
         self.running = Some(Running { letter: Arc::clone(&attempt.letter), recipients: job.recipients });
         Some(attempt)
     }
@@ -185,6 +196,17 @@ impl Drop for Worker {
         self.inner.pump(&mut state);
         drop(state);
         self.inner.calmed.notify_waiters();
+    }
+}
+
+/// Does it only while a panic passes by.
+struct OnPanic<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnPanic<F> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            (self.0)();
+        }
     }
 }
 

@@ -127,6 +127,11 @@ impl SimDisk {
         self.world().names.keys().map(|path| path.display().to_string()).collect()
     }
 
+    pub fn octets(&self, path: &Path) -> Vec<u8> {
+        let world = self.world();
+        world.inodes[world.names[path]].now.clone()
+    }
+
     /// Changes an octet at rest.
     pub fn flip(&self, path: &Path, at: usize, mask: u8) {
         let mut world = self.world();

@@ -1,0 +1,77 @@
+//! What cannot be read, and code that panics: nothing is sent that is not what came in, and nothing is forgotten.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::spool::sim::SimDisk;
+
+fn open_on(dir: &TempDir, disk: &SimDisk, sites: Arc<dyn Sites>) -> Queue {
+    let recorder = Recorder::open(dir.path().join("records"), 1 << 20).unwrap();
+    Queue::open_on(config(dir.path()), sites, Arc::new(disk.clone()), recorder).unwrap()
+}
+
+fn young_segment(dir: &TempDir, disk: &SimDisk, nth: usize) -> PathBuf {
+    let dir = dir.path().join("spool").display().to_string();
+    let segments: Vec<_> = disk.names().into_iter().filter(|n| n.starts_with(&dir) && n.ends_with(".log")).collect();
+    PathBuf::from(&segments[nth])
+}
+
+#[tokio::test]
+async fn a_letter_whose_text_is_damaged_is_not_sent_and_not_forgotten() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), SimDisk::new());
+    let queue = open_on(&dir, &disk, Arc::new(Domains::default()));
+    let id = submit(&queue, letter("alice@near.example", &["bob@far.example"])).await;
+    carry(&queue, vec![deferred()]).await;
+    queue.close(Duration::from_secs(20)).await;
+    drop(queue);
+    let queue = open_on(&dir, &disk, Arc::new(Domains::default()));
+    assert_eq!(queue.problems(), []);
+    let segment = young_segment(&dir, &disk, 0);
+    let octets = disk.octets(&segment);
+    let at = memchr::memmem::find(&octets, b"At five?").unwrap();
+    disk.flip(&segment, at, 1);
+    queue.flush();
+    until("nobody noticed", || events(&queue, id).contains(&"problem".to_owned()) || !no_worker_waits(&queue)).await;
+    let mut worker = queue.next_worker().await.unwrap();
+    assert!(worker.take().is_none(), "a damaged letter was handed out");
+    assert!(events(&queue, id).contains(&"problem".to_owned()));
+    assert_eq!(queue.count(), 1);
+    assert!(queue.list(&Filter::default())[0].next.is_some());
+}
+
+/// A router with a bug.
+#[derive(Debug)]
+struct Panics(std::sync::atomic::AtomicBool);
+
+impl Sites for Panics {
+    fn site_of(&self, recipient: &Mailbox) -> Site {
+        let on = self.0.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(!on || recipient.host.to_string() != "bad.example", "a bug in the router, made for a test");
+        Site(recipient.host.to_string().into())
+    }
+    fn limit(&self, _: &Site) -> usize {
+        2
+    }
+}
+
+#[tokio::test]
+async fn a_panic_about_one_letter_does_not_stop_the_calendar() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), SimDisk::new());
+    let sites = Arc::new(Panics(false.into()));
+    let queue = open_on(&dir, &disk, sites.clone());
+    let bad = submit(&queue, letter("alice@near.example", &["bob@bad.example"])).await;
+    carry(&queue, vec![deferred()]).await;
+    let good = submit(&queue, letter("alice@near.example", &["bob@far.example"])).await;
+    carry(&queue, vec![deferred()]).await;
+    sites.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(queue.flush(), 2);
+    let (_worker, attempt) = next(&queue).await;
+    assert_eq!(attempt.letter.id, good);
+    // The other one stays, and is looked at again later.
+    assert!(queue.list(&Filter::default()).iter().any(|summary| summary.id == bad));
+    assert!(queue.inner.lock().scheduler.next_try(bad).is_some());
+    assert!(events(&queue, bad).contains(&"problem".to_owned()));
+    // And what comes in now is taken and kept.
+    let new = submit(&queue, letter("alice@near.example", &["bob@bad.example"])).await;
+    assert!(queue.inner.lock().scheduler.next_try(new).is_some());
+}
