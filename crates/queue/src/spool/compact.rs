@@ -328,8 +328,9 @@ impl Log {
     }
 
     fn write_a_hint(&mut self, now: u64) -> bool {
-        let due =
-            |s: &&mut Segment| s.sealed && !s.hinted && s.live > 0 && now.saturating_sub(s.sealed_at) >= HINT_AFTER;
+        let due = |s: &&mut Segment| {
+            s.sealed && !s.hinted && !s.stuck && s.live > 0 && now.saturating_sub(s.sealed_at) >= HINT_AFTER
+        };
         if self.is_pressed() {
             return false;
         }
@@ -347,7 +348,7 @@ impl Log {
                 return;
             }
         }
-        for segment in self.segments.values_mut().filter(|s| s.live > 0 && !s.hinted) {
+        for segment in self.segments.values_mut().filter(|s| s.live > 0 && !s.hinted && !s.stuck) {
             hint::write(&*self.disk, &self.config.dir, segment);
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct LoadedSegment {
     pub sealed: bool,
     pub hinted: bool,
     pub whole: bool,
+    /// It has damage that could not be set aside.
+    pub stuck: bool,
 }
 
 #[derive(Debug)]
@@ -129,7 +131,16 @@ impl Source<'_> {
         let size = file.size()?;
         let hint = self.use_hints.then(|| hint::read(self.disk, self.dir, head.number, head.salt, size)).flatten();
         if let Some(hint::Hint { records, end }) = hint {
-            return Ok(LoadedSegment { head, file, records, end, sealed: true, hinted: true, whole: true });
+            return Ok(LoadedSegment {
+                head,
+                file,
+                records,
+                end,
+                sealed: true,
+                hinted: true,
+                whole: true,
+                stuck: false,
+            });
         }
         let found = scan(&*file, head.salt, FIRST)?;
         for Hole { start, end, damage } in &found.holes {
@@ -147,6 +158,7 @@ impl Source<'_> {
             sealed: found.sealed,
             hinted: false,
             whole,
+            stuck: false,
         })
     }
 }

@@ -3,11 +3,12 @@
 //! # Invariants
 //! - Nothing is removed because of a record that is not durable: the segments that were still open are synced first.
 //! - Old segments are never written to again (but for the seal), so that what lies in them keeps its meaning.
-//! - A large text is taken for an orphan only when everything could be read.
+//! - What is damaged is removed only once a copy is in the folder `quarantine`; so are large texts that no letter speaks
+//!   of, where not everything could be read.
 
 use std::collections::HashSet;
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::disk::{Disk, Lock};
@@ -18,7 +19,7 @@ use super::load::{Loaded, LoadedSegment, Source, trouble};
 use super::log::{Log, Trouble};
 use super::record::Kind;
 use super::segment::{Segment, hint_path, segment_path};
-use super::{Problem, Recovered, RecoveredLetter, SpoolConfig, SpoolError};
+use super::{Recovered, RecoveredLetter, SpoolConfig, SpoolError};
 
 /// A piece of damage is copied in pieces of this size.
 const PIECE: usize = 1 << 20;
@@ -64,12 +65,8 @@ struct Start<'a> {
 impl Start<'_> {
     /// Brings the folder into order.
     fn settle(&self, loaded: &mut Loaded) -> io::Result<()> {
-        for problem in &loaded.problems {
-            tracing::error!(file = problem.file, offset = problem.offset, what = problem.what, "spool is damaged");
-            if let Err(error) = self.quarantine(problem) {
-                tracing::error!(%error, "damage not copied to quarantine");
-            }
-        }
+        let orphans = self.orphans(loaded)?;
+        let aside = loaded.problems.is_empty() || self.set_aside(loaded, &orphans);
         for number in &loaded.unborn {
             self.disk.remove(&segment_path(&self.config.dir, *number))?;
         }
@@ -79,23 +76,47 @@ impl Start<'_> {
             }
         }
         self.disk.sync_dir(&self.config.dir)?;
-        let problems = !loaded.problems.is_empty();
-        let needed: HashSet<u64> = loaded.letters.values().filter_map(|l| l.large.map(|large| large.number)).collect();
-        for name in self.disk.list(self.large_dir)? {
-            let Ok(number) = u64::from_str_radix(&name, 16) else { continue };
-            loaded.floor = loaded.floor.max(number);
-            if !needed.contains(&number) && !problems {
-                self.disk.remove(&large_path(self.large_dir, number))?;
-            }
+        for number in orphans.iter().filter(|_| aside) {
+            self.disk.remove(&large_path(self.large_dir, *number))?;
         }
         Ok(())
+    }
+
+    /// Large texts that no letter speaks of.
+    fn orphans(&self, loaded: &mut Loaded) -> io::Result<Vec<u64>> {
+        let needed: HashSet<u64> = loaded.letters.values().filter_map(|l| l.large.map(|large| large.number)).collect();
+        let names = self.disk.list(self.large_dir)?;
+        let numbers: Vec<u64> = names.iter().filter_map(|name| u64::from_str_radix(name, 16).ok()).collect();
+        loaded.floor = numbers.iter().copied().fold(loaded.floor, u64::max);
+        Ok(numbers.into_iter().filter(|number| !needed.contains(number)).collect())
+    }
+
+    /// Copies what is damaged to the folder `quarantine`, with the large texts that may belong to it. Where that cannot be
+    /// done, for want of room or because it cannot be read now, the segments stay as they are until another start can.
+    fn set_aside(&self, loaded: &mut Loaded, orphans: &[u64]) -> bool {
+        let mut all = true;
+        for number in orphans {
+            let path = large_path(self.large_dir, *number);
+            all &= self.quarantine(&path, &format!("large-{number:016x}"), 0, u64::MAX);
+        }
+        for problem in &loaded.problems {
+            tracing::error!(file = problem.file, offset = problem.offset, what = problem.what, "spool is damaged");
+            let (path, name) =
+                (self.config.dir.join(&problem.file), format!("{}-{:08x}", problem.file, problem.offset));
+            let copied = self.quarantine(&path, &name, problem.offset, problem.len);
+            for segment in loaded.segments.iter_mut().filter(|_| !copied || !all) {
+                let path = segment_path(&self.config.dir, segment.head.number);
+                segment.stuck |= path.file_name().is_some_and(|name| name == problem.file.as_str());
+            }
+        }
+        all
     }
 
     /// A segment that was open when the last process ended: cut, closed, durable.
     fn settle_segment(&self, segment: &mut LoadedSegment, seq: &mut u64) -> io::Result<()> {
         let path = segment_path(&self.config.dir, segment.head.number);
         segment.file = self.disk.open(&path, true)?;
-        if segment.file.size()? > segment.end {
+        if segment.file.size()? > segment.end && !segment.stuck {
             segment.file.set_size(segment.end)?;
         }
         // Before the seal: it says that all before it is durable.
@@ -114,18 +135,39 @@ impl Start<'_> {
         Ok(())
     }
 
-    fn quarantine(&self, problem: &Problem) -> io::Result<()> {
+    fn quarantine(&self, from: &Path, name: &str, offset: u64, len: u64) -> bool {
         let dir = self.config.dir.join("quarantine");
-        self.disk.create_dir(&dir)?;
-        let from = self.disk.open(&self.config.dir.join(&problem.file), false)?;
-        let to = match self.disk.create(&dir.join(format!("{}-{:08x}", problem.file, problem.offset))) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            file => file?,
+        let path = dir.join(name);
+        match self.copy(from, &dir, &path, offset, len) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(from = %from.display(), %error, "damage not copied to quarantine; it is left in place");
+                // Half a copy is none.
+                let _ = self.disk.remove(&path);
+                false
+            }
+        }
+    }
+
+    fn copy(&self, from: &Path, dir: &Path, path: &Path, offset: u64, len: u64) -> io::Result<()> {
+        self.disk.create_dir(dir)?;
+        let from = self.disk.open(from, false)?;
+        let len = from.size()?.saturating_sub(offset).min(len);
+        let to = match self.disk.create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if self.disk.open(path, false)?.size()? == len {
+                    // By an earlier start.
+                    return Ok(());
+                }
+                self.disk.remove(path)?;
+                self.disk.create(path)?
+            }
+            to => to?,
         };
         let mut done = 0;
-        while done < problem.len {
-            let mut piece = vec![0; PIECE.min((problem.len - done) as usize)];
-            let read = from.read_at(problem.offset + done, &mut piece)?;
+        while done < len {
+            let mut piece = vec![0; PIECE.min(usize::try_from(len - done).unwrap_or(PIECE))];
+            let read = from.read_at(offset + done, &mut piece)?;
             if read == 0 {
                 break;
             }
@@ -133,7 +175,7 @@ impl Start<'_> {
             done += read as u64;
         }
         to.sync_data()?;
-        self.disk.sync_dir(&dir)
+        self.disk.sync_dir(dir)
     }
 }
 
@@ -175,6 +217,7 @@ impl Log {
         (segment.end, segment.room, segment.durable) = (found.end, found.end, found.end);
         segment.sealed = true;
         segment.hinted = found.hinted;
+        segment.stuck = found.stuck;
         segment.records = if found.hinted { Vec::new() } else { found.records };
         self.shared.index().files.insert(number, (segment.file.clone(), segment.head.salt));
         self.segments.insert(number, segment);

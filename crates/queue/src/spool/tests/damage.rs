@@ -216,3 +216,47 @@ fn inspecting_finds_what_a_start_would_not_read() {
     assert_eq!(look(Depth::Quick).problems, []);
     assert_eq!(look(Depth::Full).problems.len(), 1);
 }
+
+/// Starts, tidies all there is to tidy, ends.
+fn start_and_tidy(disk: &SimDisk) -> Recovered {
+    let (mut log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+    let later = crate::letter::Timestamp::now().0 + 700_000;
+    assert!((0..100).any(|_| !log.maintain(later)), "tidying never ends");
+    log.close();
+    recovered
+}
+
+fn holds(disk: &SimDisk, octets: &[u8]) -> bool {
+    disk.names().iter().any(|name| memchr::memmem::find(&disk.octets(Path::new(name)), octets).is_some())
+}
+
+#[test]
+fn damage_that_cannot_be_set_aside_stays_where_it_is() {
+    let disk = SimDisk::new();
+    let (spool, _) = Spool::open(config(), Arc::new(disk.clone())).unwrap();
+    put(&spool, b"a letter that a person may yet save");
+    drop(spool);
+    // The envelope.
+    disk.flip(&segment_path(Path::new(DIR), 0), FIRST as usize + HEADER + 32, 1);
+    disk.limit(Some(disk.used()));
+    assert_eq!(start_and_tidy(&disk).problems.len(), 1);
+    disk.limit(None);
+    assert!(holds(&disk, b"a person may yet save"), "gone without a copy: {:?}", disk.names());
+    assert_eq!(start_and_tidy(&disk).problems.len(), 1);
+    let copy = disk.names().into_iter().find(|name| name.contains("/quarantine/")).unwrap();
+    let copy = disk.octets(Path::new(&copy));
+    assert!(memchr::memmem::find(&copy, b"a person may yet save").is_some());
+}
+
+#[test]
+fn the_large_text_of_a_damaged_letter_outlives_its_record() {
+    let disk = SimDisk::new();
+    let (spool, _) = Spool::open(config(), Arc::new(disk.clone())).unwrap();
+    put(&spool, &b"all that is left of a letter ".repeat(200));
+    drop(spool);
+    disk.flip(&segment_path(Path::new(DIR), 0), FIRST as usize + HEADER + 32, 1);
+    for start in 0..3 {
+        start_and_tidy(&disk);
+        assert!(holds(&disk, b"all that is left"), "start {start}: {:?}", disk.names());
+    }
+}
