@@ -133,3 +133,19 @@ def tls_as_postfix_sees_it(gatepost, certs):
         check(f"{protocol} is refused", lambda: require(run(
             ["openssl", "s_client", "-connect", f"localhost:{gatepost.ports['submissions']}", "-cipher",
              "ALL:@SECLEVEL=0", "-tls1" if protocol == "TLSv1" else "-tls1_1"]).returncode != 0, "it was accepted"))
+
+
+def behind_a_proxy(gatepost, certs):
+    """swaks speaks the PROXY protocol as haproxy does: the client that it names is the one in the trace."""
+    def act(*options):
+        word = mark()
+        must(["swaks", "--server", f"localhost:{gatepost.ports['proxied']}", "--tls", "--tls-verify", "--tls-ca-path",
+              f"{certs}/ca.pem", "--from", "someone@elsewhere.test", "--to", ADDRESS, "--header", f"Subject: {word}",
+              "--timeout", "20", *options])
+        require(b"192.0.2.77" in arrived(gatepost.maildir(ADDRESS), word), "the trace names another client")
+
+    named = ("--proxy-source", "192.0.2.77", "--proxy-source-port", "4711", "--proxy-dest", "192.0.2.1",
+             "--proxy-dest-port", "25", "--proxy-family")
+    check("swaks by PROXY version 1", lambda: act("--proxy-version", "1", *named, "TCP4"))
+    check("swaks by PROXY version 2", lambda: act(
+        "--proxy-version", "2", *named, "AF_INET", "--proxy-protocol", "STREAM", "--proxy-command", "PROXY"))

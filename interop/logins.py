@@ -1,11 +1,13 @@
 """Logins: each mechanism by GNU SASL, and the first words of programs that cannot be installed here, as they say them."""
 
 import base64
+import json
 import socket
 import ssl
 
-from check import Failed, arrived, check, letter, mark, must, require, run
-from servers import ADDRESS, PASSWORD, USER
+from check import Failed, arrived, check, letter, mark, must, require, run, tail, wait_for
+from outward import submit
+from servers import ADDRESS, MECHANISMS, PASSWORD, USER
 
 
 def mechanisms(gatepost, certs):
@@ -33,6 +35,29 @@ def mechanisms(gatepost, certs):
 
     for mechanism in ("PLAIN", "SCRAM-SHA-256-PLUS"):
         check(f"gsasl with a wrong password is refused by {mechanism}", lambda: fails(mechanism))
+
+
+def outward(gatepost, postfix, certs):
+    """We log in at a provider: Postfix with Dovecot's mechanisms, one on each port."""
+    def delivered(domain, port):
+        word, to = mark(), f"you@{domain}"
+        submit(gatepost, certs, [to], letter(ADDRESS, to, word))
+        arrived(postfix.maildir(to), word, 30)
+        used = f"sasl_method={MECHANISMS[port].upper()}, sasl_username={USER}"
+        require(used in tail(f"{postfix.folder}/log", 200), f"Postfix does not say {used}")
+
+    for domain, port in (("scram.test", "submission"), ("plain.test", "submissions"), ("login.test", "alternative")):
+        check(f"we log in at Postfix's {port} by {MECHANISMS[port]}", lambda: delivered(domain, port))
+
+    def waits():
+        to = "you@wrong.test"
+        submit(gatepost, certs, [to], letter(ADDRESS, to, mark()))
+        listed = ["queue", "list", "--json", "-c", gatepost.config]
+        wait_for("the reply in the queue", lambda: "535" in must([gatepost.binary, *listed]))
+        for waiting in json.loads(must([gatepost.binary, *listed])):
+            must([gatepost.binary, "queue", "drop", waiting["id"], "-c", gatepost.config])
+
+    check("a letter waits where Postfix refuses our password", waits)
 
 
 def encoded(*words):

@@ -1,10 +1,11 @@
 """Letters out: to Postfix, Exim and Dovecot, byte for byte."""
 
+import contextlib
 import imaplib
 import smtplib
 import ssl
 
-from check import arrived, check, letter, mark, require, same_but_trace, wait_for
+from check import arrived, check, letter, mark, require, same_but_trace, tail, wait_for
 from servers import ADDRESS, PASSWORD, USER
 
 LETTERS = {
@@ -38,15 +39,26 @@ def next_hops(gatepost, postfix, exim, dovecot, certs):
         "tls" in first_received(arrived_again(gatepost, certs, exim, "you@exim.test")).lower(), "no TLS in Received"))
     check("a letter to an address in UTF-8 at Postfix", lambda: utf8_address(gatepost, certs, postfix))
     check("an unknown recipient at Postfix comes back as a report", lambda: report(gatepost, certs, "nobody@postfix.test"))
+    check("letters to Exim go by CHUNKING", lambda: require(
+        any(" <= " in line and " K " in line for line in tail(exim.log, 200).splitlines()), "not in its log"))
+    check("a success is reported from Postfix through us", lambda: success_report(gatepost, certs))
+    check("one of two is unknown to Dovecot: a letter and a report", lambda: half_refused(gatepost, certs, dovecot))
     check("one letter for three next hops", lambda: three_hops(gatepost, certs, postfix, exim, dovecot))
 
 
-def submit(gatepost, certs, recipients, sent, options=()):
+@contextlib.contextmanager
+def submission(gatepost, certs):
     context = ssl.create_default_context(cafile=f"{certs}/ca.pem")
     with smtplib.SMTP("localhost", gatepost.ports["submission"], timeout=60) as client:
         client.starttls(context=context)
         client.login(USER, PASSWORD)
-        client.sendmail(ADDRESS, recipients, sent, options)
+        client.ehlo()
+        yield client
+
+
+def submit(gatepost, certs, recipients, sent):
+    with submission(gatepost, certs) as client:
+        client.sendmail(ADDRESS, recipients, sent)
 
 
 def read_by_imap(dovecot, word):
@@ -79,11 +91,7 @@ def first_received(got):
 
 def utf8_address(gatepost, certs, postfix):
     word, to = mark(), "grün@postfix.test"
-    context = ssl.create_default_context(cafile=f"{certs}/ca.pem")
-    with smtplib.SMTP("localhost", gatepost.ports["submission"], timeout=60) as client:
-        client.starttls(context=context)
-        client.login(USER, PASSWORD)
-        client.ehlo()
+    with submission(gatepost, certs) as client:
         client.command_encoding = "utf-8"
         client.sendmail(ADDRESS, [to], letter(ADDRESS, to, word), ["SMTPUTF8", "BODY=8BITMIME"])
     arrived(f"{postfix.folder}/mail/gruen", word, 30)
@@ -95,6 +103,25 @@ def report(gatepost, certs, to):
     got = arrived(gatepost.maildir(ADDRESS), word, 30).decode("utf-8", "replace")
     require("multipart/report" in got and "message/delivery-status" in got, f"no report: {got[:800]}")
     require("Action: failed" in got and to in got, f"not about {to}: {got[:1500]}")
+
+
+def success_report(gatepost, certs):
+    """DSN passes on: Postfix makes the report, and brings it to us."""
+    word, to = mark(), "you@postfix.test"
+    with submission(gatepost, certs) as client:
+        client.sendmail(ADDRESS, [to], letter(ADDRESS, to, word), ["RET=HDRS", f"ENVID={word}"],
+                        ["NOTIFY=SUCCESS,FAILURE", f"ORCPT=rfc822;other+2D{to}"])
+    got = arrived(gatepost.maildir(ADDRESS), f"Original-Envelope-Id: {word}", 30).decode()
+    require(f"Original-Recipient: rfc822;other-{to}" in got.replace("; ", ";"), f"not about {to}: {got}")
+    require("Action: delivered" in got and "Status: 2." in got, got)
+
+
+def half_refused(gatepost, certs, dovecot):
+    word = mark()
+    submit(gatepost, certs, ["you@dovecot.test", "nobody@dovecot.test"], letter(ADDRESS, "you@dovecot.test", word))
+    read_by_imap(dovecot, word)
+    got = arrived(gatepost.maildir(ADDRESS), word, 30).decode()
+    require("nobody@dovecot.test" in got and "you@dovecot.test\r\nAction" not in got, got)
 
 
 def three_hops(gatepost, certs, postfix, exim, dovecot):

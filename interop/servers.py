@@ -62,11 +62,12 @@ class Server:
 class Gatepost(Server):
     def __init__(self, work, binary, certs, hops):
         super().__init__(work, "gatepost")
-        self.ports = {name: free_port() for name in ("relay", "submission", "submissions", "alternative")}
+        self.ports = {name: free_port() for name in ("relay", "submission", "submissions", "alternative", "proxied")}
         with open(f"{HERE}/gatepost.toml") as file:
             template = string.Template(file.read())
         self.config = self.write("gatepost.toml", template.substitute(
-            self.ports, data=f"{self.folder}/data", certs=certs, nobody=free_port(), **hops))
+            self.ports, data=f"{self.folder}/data", certs=certs, nobody=free_port(), user=USER,
+            password=self.write("password", PASSWORD + "\n"), wrong_password=self.write("wrong", "wrong\n"), **hops))
         # Where every user of the machine may run it, also by the name that programs call.
         self.bin = f"{self.folder}/bin"
         os.mkdir(self.bin)
@@ -86,6 +87,10 @@ class Gatepost(Server):
     def maildir(self, address):
         local, _, domain = address.partition("@")
         return f"{self.folder}/data/mail/{domain}/{local}"
+
+
+# With which mechanism gatepost must log in at Postfix's ports.
+MECHANISMS = {"submission": "scram-sha-256", "submissions": "plain", "alternative": "login"}
 
 
 class Postfix(Server):
@@ -121,9 +126,9 @@ inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 message_size_limit = 200000000
 virtual_mailbox_limit = 0
-virtual_mailbox_domains = postfix.test{' example.test' if not ports else ''}
+virtual_mailbox_domains = postfix.test scram.test plain.test login.test wrong.test{' example.test' if not ports else ''}
 virtual_mailbox_base = {self.folder}/mail
-virtual_mailbox_maps = inline:{{ you@postfix.test=you/, anna@example.test=anna/, grün@postfix.test=gruen/ }}
+virtual_mailbox_maps = inline:{{ you@postfix.test=you/, you@scram.test=you/, you@plain.test=you/, you@login.test=you/, you@wrong.test=you/, anna@example.test=anna/, grün@postfix.test=gruen/ }}
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{nobody.pw_uid}
 virtual_gid_maps = static:{nobody.pw_gid}
@@ -155,7 +160,9 @@ transport_maps = inline:{{ {{ relay.example.test = relayed:[localhost]:{ports.ge
             for name, more in (("submission", "-o smtpd_tls_security_level=encrypt"),
                                ("submissions", "-o smtpd_tls_wrappermode=yes"),
                                ("alternative", "-o smtpd_tls_security_level=encrypt")):
-                master.write(f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd {more} {submission}\n")
+                # Where gatepost logs in, each port leaves it one mechanism.
+                filter_ = f"-o smtpd_sasl_mechanism_filter={MECHANISMS[name]}" if ports else ""
+                master.write(f"127.0.0.1:{self.ports[name]} inet n - n - - smtpd {more} {submission} {filter_}\n")
             for name, more in (("relayed", "-o smtp_tls_security_level=secure"),
                                ("submission", f"-o smtp_tls_security_level=secure {client}"),
                                ("submissions", f"-o smtp_tls_security_level=secure -o smtp_tls_wrappermode=yes {client}")):
@@ -260,6 +267,8 @@ class Dovecot(Server):
         self.socket, self.auth = f"{self.folder}/lmtp.sock", f"{self.folder}/auth.sock"
         self.owned("nobody", "mail")
         nobody = pwd.getpwnam("nobody")
+        self.users = self.write("users", "".join(
+            f"{name}::{nobody.pw_uid}:{nobody.pw_gid}::{self.folder}/mail/{name}::\n" for name in ("you", USER)))
         self.config = self.write("dovecot.conf", f"""protocols = lmtp imap
 listen = 127.0.0.1
 base_dir = {self.folder}/run
@@ -280,8 +289,8 @@ passdb {{
   args = password={PASSWORD}
 }}
 userdb {{
-  driver = static
-  args = uid={nobody.pw_uid} gid={nobody.pw_gid} home={self.folder}/mail/%n allow_all_users=yes
+  driver = passwd-file
+  args = {self.users}
 }}
 service lmtp {{
   inet_listener lmtp {{

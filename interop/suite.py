@@ -12,7 +12,7 @@ import outward
 import quickstart
 import sendmail
 import spool
-from check import certificates, complain, tail
+from check import certificates, check, complain, tail, wait_for
 from servers import HERE, Dovecot, Exim, Gatepost, Postfix, remove
 
 
@@ -42,10 +42,11 @@ def against_gatepost(work, binary):
     certs = certificates(f"{work}/certs")
     postfix, exim, dovecot = Postfix(work, certs), Exim(work, certs), Dovecot(work, certs)
     hops = {"postfix": postfix.port, "exim": exim.port, "lmtp": dovecot.lmtp, "socket": dovecot.socket}
+    hops |= {f"smart_{name}": port for name, port in postfix.ports.items()}
     gatepost = Gatepost(work, binary, certs, hops)
     postfix.configure(gatepost.ports, dovecot.auth)
     exim.configure(gatepost.ports)
-    with_servers([dovecot, exim, postfix, gatepost], lambda: everything(work, gatepost, postfix, exim, dovecot, certs))
+    with_servers(work, [dovecot, exim, postfix, gatepost], lambda: everything(work, gatepost, postfix, exim, dovecot, certs))
 
 
 def everything(work, gatepost, postfix, exim, dovecot, certs):
@@ -53,10 +54,12 @@ def everything(work, gatepost, postfix, exim, dovecot, certs):
     inward.clients_in_the_wrong_mode(gatepost, certs)
     logins.mechanisms(gatepost, certs)
     logins.programs(gatepost, certs)
+    logins.outward(gatepost, postfix, certs)
     outward.next_hops(gatepost, postfix, exim, dovecot, certs)
     inward.from_postfix(gatepost, postfix)
     inward.from_exim(gatepost, exim)
     inward.tls_as_postfix_sees_it(gatepost, certs)
+    inward.behind_a_proxy(gatepost, certs)
     sendmail.callers(gatepost)
     spool.readers(gatepost, certs)
     quickstart.snippets(work, gatepost)
@@ -73,10 +76,24 @@ def against_a_stand_in(work):
         inward.clients_on_every_port(postfix, certs)
         inward.clients_without_tls(postfix, certs)
         outward.peers_among_themselves(postfix, exim, dovecot)
-    with_servers([dovecot, exim, postfix], act)
+    with_servers(work, [dovecot, exim, postfix], act)
 
 
-def with_servers(servers, act):
+def running(work):
+    """Processes that have something to do with this folder."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as command:
+                if work.encode() in command.read() or os.readlink(f"/proc/{pid}/cwd").startswith(work):
+                    found.append(pid)
+        except OSError:
+            # It has ended meanwhile.
+            continue
+    return found
+
+
+def with_servers(work, servers, act):
     started = []
     try:
         for server in servers:
@@ -86,6 +103,7 @@ def with_servers(servers, act):
     finally:
         for server in reversed(started):
             server.stop()
+        check("nothing is left running", lambda: wait_for("the end of all servers", lambda: not running(work)))
         if runner.failed or len(started) < len(servers):
             for server in started:
                 complain(f"\n--- the end of {server.name}'s log\n{tail(f'{server.folder}/log', 40)}")
