@@ -137,6 +137,11 @@ impl Connection {
         &self.session
     }
 
+    /// Letters on this connection go by DATA from now on.
+    pub(crate) fn forgo_bdat(&mut self) {
+        self.session.forgo_bdat();
+    }
+
     /// Whether the server has said anything since the last letter was begun.
     pub(crate) fn heard(&self) -> bool {
         self.heard
@@ -413,7 +418,7 @@ fn is_about_tls(closed: &Closed, encrypted: bool) -> bool {
 }
 
 /// The next piece of a letter. What is not in memory is read where blocking does no harm.
-async fn read_piece(body: &Body, offset: u64) -> io::Result<Bytes> {
+pub(crate) async fn read_piece(body: &Body, offset: u64) -> io::Result<Bytes> {
     if body.in_memory() {
         return body.read_at(offset, PIECE);
     }

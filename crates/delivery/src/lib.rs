@@ -33,6 +33,7 @@ mod drive;
 mod local;
 pub mod maildir;
 pub mod mx;
+mod needs;
 mod open;
 pub mod outcome;
 mod remote;

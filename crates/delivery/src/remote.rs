@@ -12,6 +12,7 @@ use smtp::server::Protocol;
 
 use crate::connect::State;
 use crate::drive::{Connection, Line};
+use crate::needs;
 use crate::open::{OpenGuard, OpenPlace};
 use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, tls_words, verdict};
 use crate::route::NextHop;
@@ -82,6 +83,7 @@ impl Kept {
     fn outcome(&self, reply: Reply, ours: bool) -> RecipientOutcome {
         let verdict = match verdict(&reply, self.configured) {
             Verdict::Delivered => self.reaches(),
+            Verdict::Failed if self.wants_the_tls_that_failed(&reply) => Verdict::Deferred,
             other => other,
         };
         let (reply, by) = if ours {
@@ -92,6 +94,14 @@ impl Kept {
             (reply, self.by.clone())
         };
         RecipientOutcome { verdict, reply, by, tls: self.tls.clone() }
+    }
+
+    /// RFC 3207 §4: 530, "Must issue a STARTTLS command first", from a server whose STARTTLS has just failed. That is the
+    /// connection's trouble and not the letter's.
+    fn wants_the_tls_that_failed(&self, reply: &Reply) -> bool {
+        let session = self.connection.session();
+        let offered = session.capabilities().is_some_and(|offered| offered.starttls);
+        reply.code.as_u16() == 530 && offered && session.tls().is_none()
     }
 
     /// What it means that this server has a letter (RFC 3461 §5.2.2).
@@ -137,7 +147,7 @@ pub(crate) async fn deliver(
     outcomes: &mut [Option<RecipientOutcome>],
 ) -> Option<Trouble> {
     let mut waiting: VecDeque<(usize, &Recipient)> = recipients.iter().copied().collect();
-    let mut tried_again = false;
+    let (mut tried_again, mut by_data) = (false, false);
     while !waiting.is_empty() {
         let mut kept = match line.take() {
             Some(kept) => kept,
@@ -149,6 +159,9 @@ pub(crate) async fn deliver(
                 }
             },
         };
+        if by_data {
+            kept.connection.forgo_bdat();
+        }
         let group: Vec<_> = waiting.drain(..kept.most_recipients().min(waiting.len())).collect();
         let used_before = kept.letters > 0;
         let ending = transaction(&mut kept, attempt, &group).await;
@@ -166,7 +179,9 @@ pub(crate) async fn deliver(
             }
             Ending::Said(delivery, alive) => {
                 let over = alive.as_ref().err().and_then(stage_of);
-                let again = settle_group(&kept, delivery, &group, over, outcomes);
+                let no_bdat = !by_data && kept.connection.session().bdat_refused();
+                by_data |= no_bdat;
+                let again = settle_group(&kept, delivery, &group, (over, no_bdat), outcomes);
                 // As many as the server would take went; the others are next.
                 again.into_iter().rev().for_each(|one| waiting.push_front(one));
                 if alive.is_ok() {
@@ -183,7 +198,12 @@ async fn transaction(kept: &mut Kept, attempt: &Attempt, group: &[(usize, &Recip
     let mut params = letter.params.clone();
     params.size = Some(attempt.body.len());
     let recipients = group.iter().map(|(_, r)| (r.address.clone(), r.params.clone())).collect();
-    let message = Message { from: letter.from.clone(), params, recipients };
+    let mut message = Message { from: letter.from.clone(), params, recipients };
+    if let Some(offered) = kept.connection.session().capabilities()
+        && let Err(error) = needs::fit(&mut message, &attempt.body, offered).await
+    {
+        tracing::error!(%error, "letter cannot be looked through");
+    }
     kept.letters += 1;
     match kept.connection.deliver(message, &attempt.body, &mut trace).await {
         Err(closed) => Ending::Silent(closed),
@@ -218,13 +238,14 @@ fn settle_group<'a>(
     kept: &Kept,
     delivery: Delivery,
     group: &[(usize, &'a Recipient)],
-    over: Option<Stage>,
+    (over, no_bdat): (Option<Stage>, bool),
     outcomes: &mut [Option<RecipientOutcome>],
 ) -> Vec<(usize, &'a Recipient)> {
     let taken = delivery.recipients.iter().any(|said| said.reply.is_positive());
     let mut again = Vec::new();
     for ((at, recipient), said) in group.iter().zip(delivery.recipients) {
-        if taken && is_too_many(said.stage, &said.reply) {
+        let goes_by_data = no_bdat && said.stage == Stage::EndOfData && !said.reply.is_positive();
+        if goes_by_data || (taken && is_too_many(said.stage, &said.reply)) {
             again.push((*at, *recipient));
         }
         let ours = over == Some(said.stage) || !kept.connection.heard();

@@ -1,6 +1,7 @@
 //! The whole room against a real server on loopback.
 
 mod letters;
+mod needs;
 mod queued;
 mod send;
 mod sink;
@@ -55,7 +56,10 @@ impl House {
     }
 
     async fn send_body(&mut self, to: &[&str], body: &[u8]) -> (Vec<RecipientOutcome>, Option<Trouble>) {
-        let attempt = attempt(to, body);
+        self.send_as(attempt(to, body)).await
+    }
+
+    async fn send_as(&mut self, attempt: Attempt) -> (Vec<RecipientOutcome>, Option<Trouble>) {
         let (_, hop) = self.state.router.route(&attempt.letter.recipients[0].address);
         let recipients: Vec<_> = attempt.letter.recipients.iter().enumerate().collect();
         let mut outcomes = vec![None; recipients.len()];
@@ -70,6 +74,10 @@ impl House {
 }
 
 fn attempt(to: &[&str], body: &[u8]) -> Attempt {
+    attempt_with(to, body, MailParams::default())
+}
+
+fn attempt_with(to: &[&str], body: &[u8], params: MailParams) -> Attempt {
     let recipient = |to: &&str| Recipient {
         address: to.parse().unwrap(),
         params: RcptParams::default(),
@@ -79,7 +87,7 @@ fn attempt(to: &[&str], body: &[u8]) -> Attempt {
         id: QueueId(1),
         arrived: Timestamp(0),
         from: ReversePath::Mailbox("sender@us.example".parse().unwrap()),
-        params: MailParams::default(),
+        params,
         recipients: to.iter().map(recipient).collect(),
         size: body.len() as u64,
         origin: Origin::default(),

@@ -241,7 +241,10 @@ impl Talk {
             return false;
         }
         self.letter.body.extend_from_slice(&chunk);
-        if words.next() == Some("LAST") {
+        if self.answer(command, "").starts_with('5') {
+            self.letter.body.clear();
+            self.say(line, command, "").await
+        } else if words.next() == Some("LAST") {
             self.taken(line).await
         } else {
             self.say(line, command, "250 2.0.0 more").await

@@ -1,7 +1,7 @@
 //! TLS: what is demanded, what is made the best of, and what is noted.
 
 use dns::Zone;
-use queue::Verdict::{Deferred, Relayed};
+use queue::Verdict::{Deferred, Failed, Relayed};
 use rustls::RootCertStore;
 
 use super::sink::{Script, Sink, count};
@@ -74,6 +74,26 @@ async fn an_opportunistic_handshake_that_fails_is_followed_by_plain_mail() {
         assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
         assert_eq!(outcomes[0].tls, "");
         assert!(!sink.seen.letters()[0].tls);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_insists_on_the_tls_that_failed_bounces_nothing() {
+    let insists = "530 5.7.0 Must issue a STARTTLS command first";
+    let not_now = Script::saying(move |heard| match heard.command.split(' ').next() {
+        Some("STARTTLS") => Some("454 4.7.0 TLS not available due to temporary reason"),
+        Some("MAIL") => Some(insists),
+        _ => None,
+    });
+    let hangs_up = Script::saying(move |heard| heard.command.starts_with("MAIL").then_some(insists));
+    for script in [not_now, hangs_up] {
+        let sink = Sink::new(Script { offers: vec!["PIPELINING", "STARTTLS"], ..script.clone() }).await;
+        let outcomes = mx(&sink, RootCertStore::empty()).send(&["ann@a.example"]).await;
+        assert_eq!(verdicts(&outcomes), [Deferred], "{}", outcomes[0].reply);
+        assert_eq!(outcomes[0].reply.to_string(), insists);
+        // Where there is no STARTTLS, the same words are about the letter.
+        let sink = Sink::new(Script { offers: vec!["PIPELINING"], ..script }).await;
+        assert_eq!(verdicts(&mx(&sink, RootCertStore::empty()).send(&["ann@a.example"]).await), [Failed]);
     }
 }
 

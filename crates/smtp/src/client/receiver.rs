@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::TlsMode;
 use super::auth::REDACTED;
+use super::letter::Letter;
 use super::output::{Closed, Event, Output, Stage};
 use super::sender::Next;
 use super::session::{ClientSession, Expect, Phase};
 use super::words;
 use crate::enhanced::EnhancedCode;
+use crate::envelope::Body;
 use crate::extension::Capabilities;
 use crate::reply::{Reply, ReplyCode, Severity};
 use crate::server::Protocol;
@@ -184,6 +186,8 @@ impl ClientSession {
         let Phase::Letter(letter) = &mut self.phase else { return };
         if !reply.is_positive() {
             self.body = None;
+            self.bdat_refused |= quirk_bdat_unknown(letter, &reply);
+            self.config.chunking &= !self.bdat_refused;
             letter.decide_rest(Stage::EndOfData, reply);
         }
     }
@@ -192,6 +196,8 @@ impl ClientSession {
         let Phase::Letter(letter) = &mut self.phase else { return };
         // RFC 5321 §4.1.1.4: whatever the verdict, the transaction is over. RFC 3030 §2: not so with a refused BDAT.
         self.half_open = letter.bdat && !reply.is_positive();
+        self.bdat_refused |= quirk_bdat_unknown(letter, &reply);
+        self.config.chunking &= !self.bdat_refused;
         match index {
             Some(index) => letter.decide(index, Stage::EndOfData, reply),
             None => letter.decide_rest(Stage::EndOfData, reply),
@@ -271,6 +277,13 @@ impl ClientSession {
             self.outputs.push_back(Output::Done(letter.finish(stage, reply)));
         }
     }
+}
+
+/// Servers, and what stands in front of them, offer CHUNKING and answer BDAT with 500 "unknown command" or 503. Such a reply
+/// is no verdict on the letter: by DATA it may well be taken.
+fn quirk_bdat_unknown(letter: &Letter, reply: &Reply) -> bool {
+    let binary = letter.message.params.body == Some(Body::BinaryMime);
+    letter.bdat && !binary && (500..=504).contains(&reply.code.as_u16())
 }
 
 /// RFC 5321 §4.5.3.1.10: 552 was once the code for too many recipients and is to be treated as 452 then. Since 552 5.2.2

@@ -88,6 +88,8 @@ pub struct ClientSession {
     /// The peer has a transaction that was begun and not ended: RSET comes before the next MAIL.
     pub(super) half_open: bool,
     pub(super) letters: u32,
+    /// The peer offered CHUNKING and does not know BDAT.
+    pub(super) bdat_refused: bool,
 }
 
 impl ClientSession {
@@ -110,6 +112,7 @@ impl ClientSession {
             body: None,
             half_open: false,
             letters: 0,
+            bdat_refused: false,
             config,
         };
         if implicit {
@@ -261,6 +264,17 @@ impl ClientSession {
     /// Letters that the peer has answered on this connection.
     pub fn letters(&self) -> u32 {
         self.letters
+    }
+
+    /// The peer answered BDAT as a command that it does not know, though it offered CHUNKING. Further letters of this session
+    /// go by DATA; the one that was refused may be given again.
+    pub fn bdat_refused(&self) -> bool {
+        self.bdat_refused
+    }
+
+    /// Letters go by DATA from now on, but for what only BDAT can carry.
+    pub fn forgo_bdat(&mut self) {
+        self.config.chunking = false;
     }
 
     /// Recipients that the peer takes in one transaction (RFC 9422 §4). Those beyond get 452 4.5.3 of our own.
