@@ -28,8 +28,10 @@ pub use times::Times;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Domains whose mailboxes are here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub local: Vec<LocalDomain>,
     /// Where the mail of other domains goes. The most specific domain wins; without a route the DNS decides (MX).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub route: Vec<Route>,
     /// Folder of the local mailboxes: `<maildir_root>/<domain>/<user>/`. Needed where a local domain says `maildir`.
     pub maildir_root: Option<PathBuf>,

@@ -124,6 +124,14 @@ fn limits(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
 
 /// Where local letters are put, and what the back door says of its routes.
 fn delivery(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    // The back door's own type has these too; here they are put together from other sections.
+    if !config.delivery.route.is_empty() {
+        problems.push(source.fault(&["delivery", "route"], "a route is a section of its own").help("[[route]]"));
+    }
+    if !config.delivery.local.is_empty() {
+        let help = "[domains.local.\"example.org\"]";
+        problems.push(source.fault(&["delivery", "local"], "local domains are a section of their own").help(help));
+    }
     for (name, local) in &config.domains.local {
         if let Some(Err(error)) = local.deliver.as_deref().map(str::parse::<LocalTarget>) {
             problems.push(source.fault(&["domains", "local", &name.to_string(), "deliver"], error.to_string()));

@@ -166,6 +166,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_can_be_read_again() {
+        for text in [SMALLEST, EXAMPLE] {
+            let config = parse(Path::new("/x.toml"), text.to_owned()).expect("it is good").config;
+            let shown = toml::to_string(&config).expect("shown");
+            let again = parse(Path::new("/x.toml"), shown.clone()).unwrap_or_else(|fault| panic!("{}", fault.message));
+            assert_eq!(toml::to_string(&again.config).expect("shown"), shown);
+        }
+    }
+
+    #[test]
+    fn a_route_in_the_wrong_section_is_not_passed_over() {
+        let message = error(&format!("{SMALLEST}[[delivery.route]]\ndomain = \"*\"\nto = \"mx\"\n"));
+        assert!(message.contains("section of its own") && message.contains("[[route]]"), "{message}");
+    }
+
+    #[test]
     fn an_address_that_all_addresses_hold_already_is_shown() {
         let both = format!("{SMALLEST}[[listener]]\naddress = \"0.0.0.0:2525\"\nprofile = \"relay\"\n");
         let message = error(&both);

@@ -116,7 +116,7 @@ pub struct Certificate {
 #[serde(deny_unknown_fields, default)]
 pub struct Dns {
     /// Resolvers, as address and port. When left out: those of the system.
-    #[serde(with = "servers")]
+    #[serde(with = "servers", skip_serializing_if = "Vec::is_empty")]
     pub server: Vec<SocketAddr>,
     /// How long one of them may take.
     #[serde(with = "queue::units::duration")]
