@@ -17,14 +17,15 @@ def check(name, act):
         return
     begun = time.monotonic()
     try:
-        told = act() or ""
+        told = act()
     except Exception as error:  # noqa: BLE001: whatever goes wrong is this check's result
         failed.append(name)
         reason = str(error) or type(error).__name__
         print(f"FAIL {name}: {reason.strip()}".replace("\n", "\n     "), flush=True)
     else:
         passed.append(name)
-        print(f"ok   {name} ({time.monotonic() - begun:.1f} s){': ' if told else ''}{told}", flush=True)
+        told = f": {told}" if isinstance(told, str) and told else ""
+        print(f"ok   {name} ({time.monotonic() - begun:.1f} s){told}", flush=True)
 
 
 def summary():

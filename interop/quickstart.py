@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 
 from check import Failed, check, must, require, run, wait_for
 
@@ -28,9 +30,19 @@ def snippets(work, gatepost):
     finally:
         process.send_signal(signal.SIGINT)
         check("quickstart ends at Ctrl-C", lambda: require(process.wait(40) == 0, f"it ended with {process.returncode}"))
+    check("quickstart needs no rights", lambda: without_rights(gatepost))
     check("quickstart --exit ends with 0 and its table", lambda: require(
         all(port in must([gatepost.binary, "quickstart", "--exit", "--dir", folder]) for port in ("STARTTLS", "at once")),
         "no table"))
+
+
+def without_rights(gatepost):
+    """Where ports below 1024 may not be bound, others stand for them."""
+    with tempfile.TemporaryDirectory(prefix="gatepost-interop-") as folder:
+        shutil.chown(folder, "nobody", "nogroup")
+        out = must(["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all",
+                    gatepost.binary, "quickstart", "--exit", "--dir", f"{folder}/quickstart"], cwd="/")
+        require(out.count("ok ") == 4, out)
 
 
 def text_of(shown, process):

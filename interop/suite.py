@@ -80,7 +80,7 @@ def against_a_stand_in(work):
 
 
 def running(work):
-    """Processes that have something to do with this folder."""
+    """Processes that have something to do with this folder, as text."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
@@ -90,7 +90,7 @@ def running(work):
         except OSError:
             # It has ended meanwhile.
             continue
-    return found
+    return " ".join(found)
 
 
 def with_servers(work, servers, act):
@@ -103,7 +103,8 @@ def with_servers(work, servers, act):
     finally:
         for server in reversed(started):
             server.stop()
-        check("nothing is left running", lambda: wait_for("the end of all servers", lambda: not running(work)))
+        check("nothing is left running", lambda: wait_for(
+            "the end of all servers", lambda: not running(work)) and None)
         if runner.failed or len(started) < len(servers):
             for server in started:
                 complain(f"\n--- the end of {server.name}'s log\n{tail(f'{server.folder}/log', 40)}")
