@@ -18,6 +18,9 @@
 //! A letter that was moved has an old copy until its old segment is gone; [`Log::moved`] lists such segments, and
 //! a removal is noted for each of them.
 //!
+//! No other copies are there: those of a move that found no room are cut off durably ([`Segment::cut`]), before anything
+//! else is written.
+//!
 //! # Limits
 //! A step moves at most [`STEP`] octets, so that those who wait for a sync are not held up.
 
@@ -293,8 +296,7 @@ impl Log {
             if !is_full(&error) {
                 return Err(self.fail("cannot move letters", &error));
             }
-            slow.room = slow.end;
-            return match slow.file.set_size(slow.end) {
+            return match slow.cut() {
                 Ok(()) => Err(Trouble::Full),
                 Err(error) => Err(self.fail("cannot cut the segment", &error)),
             };

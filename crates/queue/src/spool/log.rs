@@ -349,11 +349,9 @@ impl Log {
     /// The write that found no room is cut off, durably: what is refused must not come back.
     fn roll_back(&mut self) -> Result<(), Trouble> {
         let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return Ok(()) };
-        young.room = young.end;
-        if let Err(error) = young.file.set_size(young.end).and_then(|()| young.file.sync_data()) {
+        if let Err(error) = young.cut() {
             return Err(self.fail("cannot cut the segment", &error));
         }
-        young.durable = young.end;
         for (record, effect) in std::mem::take(&mut self.chunk) {
             self.refuse(record, effect, Trouble::Full);
         }

@@ -101,6 +101,16 @@ impl Segment {
         Ok(())
     }
 
+    /// Takes off what a failed write left after the last record, durably: whole records may be among it, and nobody would
+    /// know of them before a start after a power cut finds them.
+    pub fn cut(&mut self) -> io::Result<()> {
+        self.room = self.end;
+        self.file.set_size(self.end)?;
+        self.file.sync_data()?;
+        self.durable = self.end;
+        Ok(())
+    }
+
     /// Promises room up to there, more if that is to be had.
     pub fn extend(&mut self, wanted: u64, needed: u64) -> io::Result<()> {
         let least = if wanted > needed {

@@ -55,6 +55,76 @@ fn run_with(history: &[Step], at: u64, fault: Fault) -> (SimDisk, Model) {
     (disk, model)
 }
 
+/// A disk with little room from the beginning, whose power fails.
+fn check_small(history: &[Step], capacity: u64, seed: u64) {
+    let mut dice = Dice::new(seed);
+    let run = |at: Option<u64>| {
+        let disk = SimDisk::new();
+        disk.limit(Some(capacity));
+        at.into_iter().for_each(|at| disk.fault_in(at, Fault::PowerCut));
+        let model = Driver::start(&disk).map_or_else(|_| Model::default(), |driver| driver.run(history).0);
+        (disk, model)
+    };
+    let (whole, _) = run(None);
+    for at in 0..=whole.steps() {
+        let (disk, model) = run(Some(at));
+        check_starts(disk, model, &mut dice);
+    }
+}
+
+fn check_full(history: &[Step], steps: u64, seed: u64) {
+    let mut dice = Dice::new(seed);
+    for at in 0..=steps_of(history) {
+        let (disk, model) = run_with(history, at, Fault::Full { steps });
+        disk.no_fault();
+        check_starts(disk, model, &mut dice);
+    }
+}
+
+#[test]
+fn a_copy_that_found_no_room_never_outlives_the_removal() {
+    use Step::{Append, Kill, LazyRemove, LazyUpdate, Maintain, MaintainSome, Remove, Reopen, Sync, Update};
+    let history = [
+        Append(1507),
+        Append(1770),
+        MaintainSome(3),
+        Append(1906),
+        Append(1567),
+        Append(902),
+        Append(1621),
+        Sync,
+        Update(14703297335895831761),
+        Reopen,
+        LazyRemove(14170404588231020936),
+        Kill,
+        MaintainSome(3),
+        Remove(15315114272445344885),
+        MaintainSome(1),
+        Append(37),
+        LazyRemove(11075066688309482773),
+        Sync,
+        LazyRemove(17930250046967013095),
+        Append(1450),
+        Append(1375),
+        Update(4304829161033238687),
+        Append(933),
+        Maintain(1),
+        Append(1725),
+        Reopen,
+        Append(1012),
+        Append(1155),
+        Remove(16438336657982295544),
+        MaintainSome(1),
+        Sync,
+        LazyUpdate(13538798956586079982),
+        LazyUpdate(10169582212412268920),
+        Remove(17140614696455772905),
+        Maintain(1),
+        LazyRemove(9363358908980952236),
+    ];
+    check_full(&history, 4, 9915246169194315057);
+}
+
 proptest! {
     #![proptest_config(cases(24))]
 
@@ -85,11 +155,15 @@ proptest! {
         steps in 1..12u64,
         seed in any::<u64>(),
     ) {
-        let mut dice = Dice::new(seed);
-        for at in 0..=steps_of(&history) {
-            let (disk, model) = run_with(&history, at, Fault::Full { steps });
-            disk.no_fault();
-            check_starts(disk, model, &mut dice);
-        }
+        check_full(&history, steps, seed);
+    }
+
+    #[test]
+    fn a_small_disk_that_loses_its_power_keeps_its_word_too(
+        history in steps(),
+        capacity in (12u64 << 10)..(80u64 << 10),
+        seed in any::<u64>(),
+    ) {
+        check_small(&history, capacity, seed);
     }
 }

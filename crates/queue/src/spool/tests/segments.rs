@@ -4,7 +4,7 @@ use super::super::log::{Log, Op};
 use super::super::record::{FIRST, Generation, Kind};
 use super::super::recover;
 use super::super::segment::segment_path;
-use super::super::sim::SimDisk;
+use super::super::sim::{Dice, Fault, SimDisk};
 use super::super::{Envelope, draft::Text};
 use super::driver::{DIR, config};
 use super::*;
@@ -251,6 +251,33 @@ fn after_a_start_it_does_not_come_back_either() {
     remove_all(&mut bench, moved);
     let (_, recovered) = bench.reopen();
     assert!(recovered.letters.iter().all(|letter| letter.id != moved));
+}
+
+/// A move that found no room halfway; then all letters are removed, their segments and those of their removals go, and the
+/// power fails.
+fn interrupted_move(at: u64, seed: u64) -> Recovered {
+    let mut bench = Bench::new();
+    let ids: Vec<QueueId> = (0..10).map(|_| bench.append(1500).unwrap()).collect();
+    bench.disk.fault_in(at, Fault::Full { steps: 1 });
+    bench.log.maintain(crate::letter::Timestamp::now().0 + 11 * MINUTES);
+    bench.disk.no_fault();
+    ids.into_iter().for_each(|id| bench.remove(id).unwrap());
+    for _ in 0..3 {
+        let more: Vec<QueueId> = (0..10).map(|_| bench.append(1500).unwrap()).collect();
+        more.into_iter().for_each(|id| bench.remove(id).unwrap());
+        bench.tidy(0);
+    }
+    assert!(!bench.log.segments.contains_key(&0) && !bench.log.segments.contains_key(&1), "{:?}", bench.disk.names());
+    let disk = bench.disk.after_power_cut(&mut Dice::new(seed));
+    recover::open(config(), Arc::new(disk)).unwrap().1
+}
+
+#[test]
+fn copies_that_found_no_room_never_come_back() {
+    for (at, seed) in (0..12).flat_map(|at| (0..20).map(move |seed| (at, seed))) {
+        let recovered = interrupted_move(at, seed);
+        assert_eq!(recovered.letters, [], "no room at step {at}, seed {seed}");
+    }
 }
 
 #[test]
