@@ -15,7 +15,8 @@ pub struct NewLetter {
     pub origin: Origin,
     /// The Received field's `from` and `tls` clauses and the like; intake adds the identifier, `by` and the date.
     pub received: mail::trace::Received,
-    /// Add Date and Message-ID where they are missing (RFC 6409 §8); for submissions only.
+    /// Add Date and Message-ID where they are missing (RFC 6409 §8), and refuse several From fields (RFC 5322 §3.6) where a
+    /// client can be told; for submissions only.
     pub complete_header: bool,
 }
 
@@ -30,6 +31,9 @@ pub enum Refusal {
     TooLarge,
     #[error("the server is stopping")]
     Stopping,
+    /// Readers, and those who verify signatures, would not agree on whose it is.
+    #[error("the letter has several From fields")]
+    SeveralFrom,
 }
 
 impl Refusal {
@@ -40,6 +44,9 @@ impl Refusal {
             Self::NoSpace => Reply::new(452, (4, 3, 1), "not enough disk space; try again later"),
             Self::TooLarge => {
                 Reply::new(552, (5, 3, 4), "too many recipients or parameters; split the letter and try again")
+            }
+            Self::SeveralFrom => {
+                Reply::new(550, (5, 6, 0), "the letter has more than one From field; send it with one")
             }
             Self::Stopping => Reply::new(421, (4, 3, 2), "the server is stopping; try again later"),
         }

@@ -31,6 +31,10 @@ impl Inner {
         let id = self.spool.next_id();
         let now = Timestamp::now();
         let header = header_facts(&new, &draft).map_err(|error| Refusal::Spool(error.to_string()))?;
+        let told = new.complete_header && new.origin.client.is_some();
+        if told && header.is_some_and(|facts| facts.from > 1) {
+            return Err(Refusal::SeveralFrom);
+        }
         let prefix = prefix(&new, id, now, header.as_ref());
         let size = prefix.len() as u64 + draft.len();
         let NewLetter { from, mut params, recipients, origin, .. } = new;

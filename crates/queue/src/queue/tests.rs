@@ -223,6 +223,31 @@ async fn a_submission_gets_what_its_header_lacks() {
     assert_eq!((text.matches("Date: ").count(), text.to_lowercase().matches("message-id: ").count()), (1, 1), "{text}");
 }
 
+/// What one reader shows and another one's DKIM verifies must be the same From.
+#[tokio::test]
+async fn a_submission_with_several_from_fields_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open(&dir);
+    let client = || {
+        let new = letter("alice@near.example", &["bob@far.example"]);
+        let origin = Origin { client: Some([192, 0, 2, 1].into()), ..new.origin.clone() };
+        NewLetter { complete_header: true, origin, ..new }
+    };
+    let two = b"From: a@near.example\r\nfrom : b@bank.example\r\n\r\nFrom: x\r\n";
+    let one = b"From: a@near.example,\r\n b@near.example\r\n\r\nFrom: x\r\nFrom: y\r\n";
+    for (new, text, taken) in [
+        (client(), &two[..], false),
+        (client(), &one[..], true),
+        (NewLetter { complete_header: false, ..client() }, &two[..], true),
+    ] {
+        let mut draft = queue.draft();
+        draft.write(text).unwrap();
+        let answer = queue.submit(new, draft).await;
+        assert_eq!(answer.is_ok(), taken, "{answer:?}");
+        assert!(taken || answer.unwrap_err().reply().to_string().starts_with("550 5.6.0 "));
+    }
+}
+
 #[tokio::test]
 async fn each_site_gets_its_own_recipients_and_each_recipient_its_own_end() {
     let dir = tempfile::tempdir().unwrap();

@@ -241,6 +241,8 @@ fn resolve_relay(names: Option<&HashSet<Box<str>>>, local: &LocalPart) -> Resolu
     let name = fold(local.as_str());
     match names {
         Some(names) if names.contains(&*name) => Resolution::Relay,
+        // RFC 5321 §4.5.1: postmaster is supported by every domain, whether somebody has thought of listing it or not.
+        Some(_) if is_postmaster(local) => Resolution::Relay,
         _ if routes(&name) => Resolution::Routed,
         Some(_) => Resolution::NoSuchUser,
         None => Resolution::Relay,

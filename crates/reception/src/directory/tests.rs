@@ -57,6 +57,7 @@ fn who_is_not_there_is_nobody() {
     assert_eq!(resolve(&book, "eve@example.org"), Resolution::NoSuchUser);
     assert_eq!(resolve(&book, "eve@passed.example"), Resolution::NoSuchUser);
     assert_eq!(resolve(&book, "dave@passed.example"), Resolution::Relay);
+    assert_eq!(resolve(&book, "Postmaster@passed.example"), Resolution::Relay);
     assert_eq!(resolve(&book, "eve@any.example"), Resolution::Relay);
     assert_eq!(resolve(&book, "alice@sub.example.org"), Resolution::NotOurs);
     assert_eq!(resolve(&book, "alice@[192.0.2.1]"), Resolution::NotOurs);
