@@ -39,8 +39,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// A connection on which letters for this next hop may be sent.
-    pub(crate) async fn open(&self, hop: &NextHop, watch: Watch<'_>) -> Result<Connection, Trouble> {
+    /// A connection on which letters for this next hop may be sent. `passed`: servers that have said not now to this letter.
+    pub(crate) async fn open(&self, hop: &NextHop, passed: &[String], watch: Watch<'_>) -> Result<Connection, Trouble> {
         match hop {
             NextHop::Relay(relay) => first_open(self.relay_dials(relay).await?, watch).await,
             NextHop::Mx(domain) => {
@@ -55,7 +55,8 @@ impl State {
                 let plan = mx::resolve(&*self.resolver, &planner).await.map_err(|why| Trouble::unroutable(&why))?;
                 let addresses =
                     plan.hosts.iter().flat_map(|host| host.addresses.iter().map(|ip| (host.name.as_str(), *ip)));
-                first_open(addresses.map(|(name, ip)| self.mx_dial(name, ip)).collect(), watch).await
+                let dials = addresses.map(|(name, ip)| self.mx_dial(name, ip));
+                first_open(dials.filter(|dial| !passed.contains(&dial.peer)).collect(), watch).await
             }
             NextHop::Literal(ip) => {
                 if !self.config.allow_loopback_mx && !mx::is_reachable(*ip) {

@@ -17,6 +17,9 @@ use crate::open::{OpenGuard, OpenPlace};
 use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, tls_words, verdict};
 use crate::route::NextHop;
 
+/// Servers of a domain that may say "not now" to a letter in one attempt, before the last of them is believed.
+const MOST_PASSED: usize = 4;
+
 /// A connection between letters, with what is the same for all letters on it.
 pub(crate) struct Kept {
     connection: Connection,
@@ -32,8 +35,8 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    async fn open(state: &Arc<State>, place: &OpenPlace, hop: &NextHop) -> Result<Self, Trouble> {
-        let connection = state.open(hop, &mut trace).await?;
+    async fn open(state: &Arc<State>, place: &OpenPlace, hop: &NextHop, passed: &[String]) -> Result<Self, Trouble> {
+        let connection = state.open(hop, passed, &mut trace).await?;
         let by = connection.peer().to_owned();
         let tls = connection.session().tls().map(tls_words).unwrap_or_default();
         tracing::debug!(peer = by, tls, "connection open");
@@ -148,11 +151,17 @@ pub(crate) async fn deliver(
 ) -> Option<Trouble> {
     let mut waiting: VecDeque<(usize, &Recipient)> = recipients.iter().copied().collect();
     let (mut tried_again, mut by_data) = (false, false);
+    let mut passed: Vec<String> = Vec::new();
     while !waiting.is_empty() {
         let mut kept = match line.take() {
             Some(kept) => kept,
-            None => match Kept::open(state, place, hop).await {
+            None => match Kept::open(state, place, hop, &passed).await {
                 Ok(kept) => kept,
+                // No other server is better: the words of the one that was reached stand.
+                Err(trouble) if !passed.is_empty() => {
+                    waiting.iter().for_each(|(at, _)| put_if_none(outcomes, *at, trouble.outcome()));
+                    return None;
+                }
                 Err(trouble) => {
                     waiting.iter().for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
                     return Some(trouble);
@@ -176,6 +185,25 @@ pub(crate) async fn deliver(
                 let trouble = kept.trouble(&closed);
                 group.iter().chain(&waiting).for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
                 return None;
+            }
+            Ending::Said(delivery, alive) if used_before && !tried_again && is_not_now(&delivery) => {
+                // It may have had enough letters on one connection.
+                tried_again = true;
+                settle_group(&kept, delivery, &group, (None, false), outcomes);
+                group.into_iter().rev().for_each(|one| waiting.push_front(one));
+                if alive.is_ok() {
+                    kept.quit().await;
+                }
+            }
+            // RFC 5321 §5.1: the servers of a domain are tried "in this order, until a delivery attempt succeeds".
+            Ending::Said(delivery, alive) if passed.len() < MOST_PASSED && is_by_mx(hop) && is_not_now(&delivery) => {
+                let over = alive.as_ref().err().and_then(stage_of);
+                passed.push(kept.by.clone());
+                settle_group(&kept, delivery, &group, (over, false), outcomes);
+                group.into_iter().rev().for_each(|one| waiting.push_front(one));
+                if alive.is_ok() {
+                    kept.quit().await;
+                }
             }
             Ending::Said(delivery, alive) => {
                 let over = alive.as_ref().err().and_then(stage_of);
@@ -223,6 +251,16 @@ fn is_dead(ending: &Ending, heard: bool) -> bool {
     }
 }
 
+/// Whether the server, and not the letter, is why nobody has it: an overloaded one says so at MAIL.
+fn is_not_now(delivery: &Delivery) -> bool {
+    let not_now = |reply: &Reply, stage: Stage| stage == Stage::Mail && reply.is_transient();
+    !delivery.recipients.is_empty() && delivery.recipients.iter().all(|said| not_now(&said.reply, said.stage))
+}
+
+fn is_by_mx(hop: &NextHop) -> bool {
+    matches!(hop, NextHop::Mx(_))
+}
+
 /// The stage at which a connection broke without a reply.
 fn stage_of(closed: &Closed) -> Option<Stage> {
     match closed {
@@ -252,6 +290,12 @@ fn settle_group<'a>(
         put(outcomes, *at, kept.outcome(said.reply, ours));
     }
     again
+}
+
+fn put_if_none(outcomes: &mut [Option<RecipientOutcome>], at: usize, outcome: RecipientOutcome) {
+    if let Some(slot @ None) = outcomes.get_mut(at) {
+        *slot = Some(outcome);
+    }
 }
 
 fn put(outcomes: &mut [Option<RecipientOutcome>], at: usize, outcome: RecipientOutcome) {

@@ -296,6 +296,58 @@ async fn an_empty_letter_is_a_letter() {
     }
 }
 
+/// Two servers of `a.example`; the first is preferred.
+async fn primary_and_backup(primary: Script, backup: Script) -> (Sink, Sink, House) {
+    let primary = Sink::new(primary).await;
+    let backup = Sink::at(([127, 0, 0, 2], primary.port()).into(), backup).await;
+    let zone = Zone::new()
+        .mx("a.example", 10, "primary.example")
+        .mx("a.example", 20, "backup.example")
+        .a("primary.example", [127, 0, 0, 1])
+        .a("backup.example", [127, 0, 0, 2]);
+    let config = format!("allow_loopback_mx = true\nmx_port = {}", primary.port());
+    (primary, backup, House::with(&config, zone, RootCertStore::empty()))
+}
+
+/// Exchange under pressure says so at MAIL, for hours.
+#[tokio::test]
+async fn a_server_that_takes_no_letters_now_is_passed_over_for_the_next() {
+    for words in ["452 4.3.1 Insufficient system resources", "421 4.3.2 Service not available", "CLOSE"] {
+        let busy = Script::saying(move |heard| heard.command.starts_with("MAIL").then_some(words));
+        let (primary, backup, mut house) = primary_and_backup(busy.clone(), Script::default()).await;
+        let outcomes = house.send(&["ann@a.example", "bob@a.example"]).await;
+        assert_eq!(verdicts(&outcomes), [Relayed; 2], "{words}: {}", outcomes[0].reply);
+        assert_eq!((primary.seen.connections(), backup.seen.letters().len()), (1, 1));
+
+        let (primary, backup, mut house) = primary_and_backup(busy.clone(), busy).await;
+        let outcomes = house.send(&["ann@a.example"]).await;
+        assert_eq!(verdicts(&outcomes), [Deferred]);
+        assert!(words == "CLOSE" || outcomes[0].reply.to_string() == words, "{}", outcomes[0].reply);
+        assert_eq!((primary.seen.connections(), backup.seen.connections()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_recipient_that_is_refused_for_now_is_left_to_the_same_server() {
+    let grey = Script::saying(|heard| heard.command.starts_with("RCPT").then_some("450 4.2.0 greylisted"));
+    let (primary, backup, mut house) = primary_and_backup(grey, Script::default()).await;
+    assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Deferred]);
+    assert_eq!((primary.seen.connections(), backup.seen.connections()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_server_that_wants_no_more_letters_on_one_connection_gets_another() {
+    let sink = Sink::new(Script::saying(|heard| {
+        (heard.letters == 1 && heard.command.starts_with("MAIL")).then_some("452 4.5.3 too many messages, come again")
+    }))
+    .await;
+    let mut house = House::new(&relay(&sink, ""));
+    for _ in 0..3 {
+        assert_eq!(verdicts(&house.send(&["ann@a.example"]).await), [Relayed]);
+    }
+    assert_eq!((sink.seen.connections(), sink.seen.letters().len()), (3, 3));
+}
+
 #[tokio::test]
 async fn a_server_that_says_nothing_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

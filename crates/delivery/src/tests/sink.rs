@@ -90,7 +90,11 @@ pub(super) struct Sink {
 
 impl Sink {
     pub(super) async fn new(script: Script) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::at("127.0.0.1:0".parse().unwrap(), script).await
+    }
+
+    pub(super) async fn at(address: SocketAddr, script: Script) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let (address, seen) = (listener.local_addr().unwrap(), Arc::new(Seen::default()));
         let to = seen.clone();
         tokio::spawn(async move {
