@@ -118,3 +118,43 @@ pub fn stamps(config: &Config) -> Vec<Option<Stamp>> {
     let files = config.tls.certificate.iter().flat_map(|c| [&c.cert, &c.key]);
     files.map(|path| std::fs::metadata(path).and_then(|m| Ok((m.modified()?, m.ino(), m.len()))).ok()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Certificate;
+
+    /// A certificate that was good for some days of the year 2000.
+    fn expired(folder: &Path) -> Config {
+        let mut params = rcgen::CertificateParams::new(vec!["mx.example.org".to_owned()]).expect("a name");
+        params.not_before = rcgen::date_time_ymd(2000, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2000, 1, 9);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let certificate = params.self_signed(&key).expect("signed");
+        let files = Certificate { cert: folder.join("cert.pem"), key: folder.join("key.pem") };
+        std::fs::write(&files.cert, certificate.pem()).expect("written");
+        std::fs::write(&files.key, key.serialize_pem()).expect("written");
+        let text = "[server]\nhostname = \"mx.example.org\"\n";
+        let mut config: Config = toml::from_str(text).expect("a configuration");
+        config.tls.certificate.push(files);
+        config
+    }
+
+    #[test]
+    fn an_expired_certificate_is_served_only_where_it_was_served_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = expired(folder.path());
+        let fault = load(&config, None).expect_err("it must be refused");
+        assert!(
+            fault.exit == Exit::Certificate && fault.message.contains("expired on 2000-01-09"),
+            "{}",
+            fault.message
+        );
+        let files = &config.tls.certificate[0];
+        let files = CertificateFiles { certificate: files.cert.clone(), key: files.key.clone() };
+        let served = Identities::new(vec![Identity::load(&files).expect("it reads well")]).expect("one");
+        assert!(load(&config, Some(&served)).is_ok());
+        let other = tempfile::tempdir().expect("a folder");
+        assert!(load(&expired(other.path()), Some(&served)).is_err());
+    }
+}
