@@ -16,6 +16,21 @@ const SKIP_AT_MOST: usize = 64 * 1024;
 /// What a log gets of one line.
 const SHOWN: usize = 512;
 const NOT_SHOWN: &str = "(not understood)";
+/// Mechanisms that a log may name. What stands in the place of one may be a password.
+const MECHANISMS: [&str; 12] = [
+    "PLAIN",
+    "LOGIN",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "NTLM",
+    "GSSAPI",
+    "OAUTHBEARER",
+    "XOAUTH2",
+];
 /// First words of protocols that a browser or a scanner can be made to speak to us.
 const FOREIGN: [&str; 10] =
     ["GET ", "POST ", "CONNECT ", "HEAD ", "PUT ", "OPTIONS ", "DELETE ", "PATCH ", "TRACE ", "PRI "];
@@ -248,8 +263,9 @@ fn is_auth(octets: &[u8]) -> bool {
 fn shown(line: &[u8], auth_seen: bool) -> (String, bool) {
     match Verb::split(line) {
         Ok((Verb::Auth, argument)) => {
-            let mechanism: String = argument.chars().take_while(char::is_ascii_graphic).take(20).collect();
-            (format!("AUTH {mechanism} (response)"), true)
+            let word = argument.split(' ').next().unwrap_or_default();
+            let mechanism = MECHANISMS.into_iter().find(|mechanism| word.eq_ignore_ascii_case(mechanism));
+            (format!("AUTH {} (response)", mechanism.unwrap_or("(mechanism)")), true)
         }
         Err(_) if line.windows(4).any(|word| word.eq_ignore_ascii_case(b"AUTH")) => (NOT_SHOWN.to_owned(), true),
         Err(_) if auth_seen => (NOT_SHOWN.to_owned(), true),

@@ -45,6 +45,17 @@ fn auth_1_foreign_authorization_identity_is_refused() {
     assert_eq!(peer.codes_of(line), [235]);
 }
 
+/// `AUTH` and the password, the mechanism forgotten.
+#[test]
+fn auth_3_what_stands_in_the_place_of_a_mechanism_is_not_logged() {
+    let mut peer = Peer::with_tls(submission(), accept_all());
+    peer.send(
+        "EHLO c.example\r\nAUTH aHVudGVyMg==\r\nauth HUNTER2 x\r\nAUTH hunter2\r\nAUTH xoauth2 hunter2\r\nAUTH\r\n",
+    );
+    let shown = peer.commands()[1..].join("|");
+    assert_eq!(shown, "AUTH (mechanism) (response)|".repeat(3) + "AUTH XOAUTH2 (response)|AUTH (mechanism) (response)");
+}
+
 #[test]
 fn auth_3_no_secret_reaches_the_log() {
     let mut peer = greeted(ServerConfig { starttls: false, ..submission() });
