@@ -137,6 +137,14 @@ impl Connection {
         &self.session
     }
 
+    /// The server was found by MX records of `domain`. One that has the domain's own name was named by the sender.
+    pub(crate) fn found_by_mx_of(&mut self, domain: &str) {
+        let own = self.name.as_ref().is_some_and(|name| name.to_str().eq_ignore_ascii_case(domain));
+        if !own {
+            self.session.distrust_name();
+        }
+    }
+
     /// Letters on this connection go by DATA from now on.
     pub(crate) fn forgo_bdat(&mut self) {
         self.session.forgo_bdat();

@@ -24,7 +24,8 @@
 //! - No password is ever logged, sent without TLS (unless told to), or shown by `Debug`.
 //!
 //! # Limits
-//! - One source address, no MTA-STS, no DANE: a server found by MX is as trustworthy as the DNS is.
+//! - One source address, no MTA-STS, no DANE: a server found by MX is as trustworthy as the DNS is, so a letter that came
+//!   with REQUIRETLS goes only to a server that the configuration or the address itself names.
 
 pub mod config;
 mod connect;

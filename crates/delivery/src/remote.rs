@@ -36,7 +36,10 @@ pub(crate) struct Kept {
 
 impl Kept {
     async fn open(state: &Arc<State>, place: &OpenPlace, hop: &NextHop, passed: &[String]) -> Result<Self, Trouble> {
-        let connection = state.open(hop, passed, &mut trace).await?;
+        let mut connection = state.open(hop, passed, &mut trace).await?;
+        if let NextHop::Mx(domain) = hop {
+            connection.found_by_mx_of(domain.as_ascii());
+        }
         let by = connection.peer().to_owned();
         let tls = connection.session().tls().map(tls_words).unwrap_or_default();
         tracing::debug!(peer = by, tls, "connection open");

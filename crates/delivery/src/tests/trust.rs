@@ -3,9 +3,10 @@
 use dns::Zone;
 use queue::Verdict::{Deferred, Failed, Relayed};
 use rustls::RootCertStore;
+use smtp::MailParams;
 
 use super::sink::{Script, Sink, count};
-use super::{Authority, House, self_signed, verdicts};
+use super::{Authority, House, attempt_with, self_signed, verdicts};
 
 fn offering_starttls() -> Script {
     Script { offers: vec!["PIPELINING", "STARTTLS"], ..Script::default() }
@@ -136,6 +137,34 @@ async fn required_tls_that_is_not_offered_defers() {
     assert_eq!(verdicts(&outcomes), [Deferred]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "4.7.10");
     assert!(sink.seen.letters().is_empty());
+}
+
+/// RFC 8689 §4.2.1: who can forge the MX record has a good certificate for the name that it holds.
+#[tokio::test]
+async fn a_letter_that_requires_tls_is_not_given_to_a_name_that_anyone_could_have_put_there() {
+    let params = || MailParams { requiretls: true, ..MailParams::default() };
+    let letter = || attempt_with(&["ann@a.example"], b"Subject: x\r\n\r\nx\r\n", params());
+    let authority = Authority::new();
+    let script = |name| Script {
+        offers: vec!["PIPELINING", "STARTTLS", "REQUIRETLS"],
+        tls: Some(authority.server(name)),
+        ..Script::default()
+    };
+    let sink = Sink::new(script("mx.example")).await;
+    let (outcomes, _) = mx(&sink, authority.roots()).send_as(letter()).await;
+    assert_eq!(verdicts(&outcomes), [Failed]);
+    assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.7.10");
+    assert!(sink.seen.letters().is_empty());
+
+    // A name that the configuration gives, and the domain's own, are as good as their certificates.
+    let (outcomes, _) = route(&sink, "tls = \"required\"", authority.roots()).send_as(letter()).await;
+    assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
+    let sink = Sink::new(script("a.example")).await;
+    let zone = Zone::new().a("a.example", [127, 0, 0, 1]);
+    let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
+    let (outcomes, _) = House::with(&config, zone, authority.roots()).send_as(letter()).await;
+    assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
+    assert!(sink.seen.commands().iter().any(|command| command.ends_with(" REQUIRETLS")));
 }
 
 #[tokio::test]

@@ -78,12 +78,24 @@ impl Letter {
     }
 
     /// Why this peer cannot be given this letter at all, in our own words: nothing is sent then.
-    pub(super) fn obstacle(&self, offered: &Capabilities, tls: Option<&TlsInfo>) -> Option<Reply> {
+    pub(super) fn obstacle(
+        &self,
+        offered: &Capabilities,
+        tls: Option<&TlsInfo>,
+        name_unprotected: bool,
+    ) -> Option<Reply> {
         let params = &self.message.params;
         if params.requiretls {
             // RFC 8689 §4.2.1: "The SMTP client MUST … verify" the certificate, and the extension must be there.
             if tls.is_none_or(|tls| tls.verified.is_err()) {
                 return Some(Reply::new(550, (5, 7, 10), "REQUIRETLS: the next server has no verified encryption"));
+            }
+            if name_unprotected {
+                return Some(Reply::new(
+                    550,
+                    (5, 7, 10),
+                    "REQUIRETLS: the name of the next server came from the DNS without protection",
+                ));
             }
             if !offered.requiretls {
                 return Some(Reply::new(550, (5, 7, 30), "REQUIRETLS is not supported by the next server"));

@@ -169,7 +169,7 @@ impl ClientSession {
 impl ClientSession {
     pub(super) fn begin_letter(&mut self, mut letter: Letter) {
         let Some(offered) = &self.capabilities else { return };
-        if let Some(reply) = letter.obstacle(offered, self.tls.as_ref()) {
+        if let Some(reply) = letter.obstacle(offered, self.tls.as_ref(), self.name_unprotected) {
             letter.decide_rest(Stage::Mail, reply);
         }
         // RFC 9422 §4: more would be refused, or end the session.

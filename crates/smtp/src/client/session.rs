@@ -90,6 +90,8 @@ pub struct ClientSession {
     pub(super) letters: u32,
     /// The peer offered CHUNKING and does not know BDAT.
     pub(super) bdat_refused: bool,
+    /// The name that the certificate was held against could have been put there by anyone.
+    pub(super) name_unprotected: bool,
 }
 
 impl ClientSession {
@@ -113,6 +115,7 @@ impl ClientSession {
             half_open: false,
             letters: 0,
             bdat_refused: false,
+            name_unprotected: false,
             config,
         };
         if implicit {
@@ -270,6 +273,12 @@ impl ClientSession {
     /// go by DATA; the one that was refused may be given again.
     pub fn bdat_refused(&self) -> bool {
         self.bdat_refused
+    }
+
+    /// The peer's name comes from an MX record that nothing has authenticated: whatever its certificate says, it is not good
+    /// enough for REQUIRETLS (RFC 8689 §4.2.1).
+    pub fn distrust_name(&mut self) {
+        self.name_unprotected = true;
     }
 
     /// Letters go by DATA from now on, but for what only BDAT can carry.
