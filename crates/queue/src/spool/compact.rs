@@ -109,7 +109,7 @@ impl Log {
             return false;
         }
         // Survivors can be moved only out of a sealed segment; but while there is room, time may make it a dead one.
-        if dead { self.roll_dead() } else { self.is_pressed() && self.roll(0).is_ok() }
+        if dead || self.is_pressed() { self.roll_and_give_back() } else { false }
     }
 
     /// Room on disk is short: what can be given back is.
@@ -118,8 +118,8 @@ impl Log {
         self.pressed || self.disk.free_space(&self.config.dir).is_ok_and(|free| free < short)
     }
 
-    /// On a full disk the dead segment's spare room makes place for its successor.
-    fn roll_dead(&mut self) -> bool {
+    /// On a full disk the old segment's spare room makes place for its successor.
+    fn roll_and_give_back(&mut self) -> bool {
         let rolled = self.roll(0);
         let young = self.young.and_then(|young| self.segments.get_mut(&young)).filter(|young| young.room > young.end);
         let Some(young) = young.filter(|_| rolled == Err(Trouble::Full)) else { return rolled.is_ok() };
@@ -128,7 +128,7 @@ impl Log {
             return true;
         }
         // It did not do: the room is taken back.
-        let need = self.removals();
+        let need = self.removals() + self.successor();
         if let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) {
             let end = young.end + need;
             let _ = young.extend(end, end);
@@ -227,7 +227,9 @@ impl Log {
     fn copy_step(&mut self, moving: &mut Moving) -> Result<usize, Trouble> {
         let mut copies = Vec::new();
         let mut size = 0;
-        while size < STEP.min(self.config.segment_size / 4) {
+        // Where there is little room, little by little.
+        let step = if self.pressed { self.successor() / 4 } else { STEP };
+        while size < step.min(self.config.segment_size / 4) {
             let Some(id) = moving.letters.pop() else { break };
             match self.copy(id, moving.segment) {
                 Ok(None) => {}

@@ -21,6 +21,9 @@ const CHUNK_RECORDS: usize = 340;
 const CHUNK_BYTES: u64 = 8 << 20;
 /// Room kept beyond the removals, for states and the seal.
 const MOST_SPARE: u64 = 16 << 10;
+/// Room kept beyond all that, on a full disk given back to make place for the next segment and for the few letters that
+/// move out of this one.
+const SUCCESSOR: u64 = 32 << 10;
 
 impl Log {
     /// Room for the removal of each letter.
@@ -38,6 +41,10 @@ impl Log {
         }
     }
 
+    pub fn successor(&self) -> u64 {
+        SUCCESSOR.min(self.config.segment_size / 16)
+    }
+
     /// Sees to it that the young segment has room for a record of this size after the chunk.
     pub fn make_room(&mut self, size: u64, purpose: Purpose) -> Result<(), Trouble> {
         if self.failure().is_some() {
@@ -47,9 +54,10 @@ impl Log {
             self.flush()?;
         }
         let need = self.chunk_bytes + size + self.keep_free(purpose);
+        let successor = if purpose == Purpose::Removal { 0 } else { self.successor() };
         let Some(young) = self.young.and_then(|young| self.segments.get_mut(&young)) else { return self.roll(need) };
         let end = young.end + need;
-        if end <= young.room {
+        if end + successor <= young.room {
             return Ok(());
         }
         if end > self.config.segment_size && young.end + self.chunk_bytes > FIRST {
@@ -57,7 +65,7 @@ impl Log {
             return self.roll(size + self.keep_free(purpose));
         }
         let wanted = (end + self.config.preallocate).min(self.config.segment_size).max(end);
-        match young.extend(wanted, end) {
+        match young.extend(wanted + successor, end + successor) {
             Ok(()) => {
                 self.pressed = false;
                 Ok(())

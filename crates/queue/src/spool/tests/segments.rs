@@ -334,3 +334,47 @@ fn a_large_record_has_a_segment_that_grows() {
     assert_eq!(bench.log.shared.body(id).unwrap().warm().unwrap().len(), 50_000);
     assert_eq!(bench.reopen().1.letters.len(), 3);
 }
+
+#[test]
+fn a_disk_of_any_size_takes_letters_again_once_it_is_empty() {
+    for (capacity, size, states) in (64..260)
+        .step_by(27)
+        .flat_map(|kib| [(300, 0), (700, 2), (1900, 1)].map(|(size, states)| (kib << 10, size, states)))
+    {
+        let disk = SimDisk::new();
+        disk.limit(Some(capacity));
+        let config = SpoolConfig { segment_size: 1 << 20, preallocate: 128 << 10, ..config() };
+        let (log, ..) = recover::open(config, Arc::new(disk.clone())).unwrap();
+        let mut bench = Bench { disk, log };
+        for round in 0..4 {
+            let what = format!("{capacity} octets, letters of {size}, {states} states, round {round}");
+            let ids: Vec<QueueId> = std::iter::from_fn(|| bench.append(size).ok()).collect();
+            assert!(!ids.is_empty(), "{what}");
+            for id in &ids {
+                (0..states).for_each(|_| drop(bench.update(*id, b"deferred, and deferred, and deferred")));
+            }
+            ids.iter().for_each(|id| bench.remove(*id).unwrap_or_else(|error| panic!("{what}: {error}")));
+            bench.tidy(0);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_with_one_letter_left_takes_letters_again() {
+    for capacity in (80..260).step_by(9).map(|kib| kib << 10) {
+        let disk = SimDisk::new();
+        disk.limit(Some(capacity));
+        let config = SpoolConfig { segment_size: 1 << 20, preallocate: 128 << 10, ..config() };
+        let (log, ..) = recover::open(config, Arc::new(disk.clone())).unwrap();
+        let mut bench = Bench { disk, log };
+        let stays = bench.append(300).unwrap();
+        for round in 0..4 {
+            let ids: Vec<QueueId> = std::iter::from_fn(|| bench.append(700).ok()).collect();
+            assert!(!ids.is_empty(), "{capacity} octets, round {round}");
+            ids.iter().for_each(|id| bench.remove(*id).unwrap());
+            bench.tidy(0);
+        }
+        let (_, recovered) = bench.reopen();
+        assert_eq!(recovered.letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), [stays]);
+    }
+}
