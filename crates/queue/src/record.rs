@@ -98,6 +98,13 @@ impl Recorder {
         Self { writer: None, dir: PathBuf::new() }
     }
 
+    /// From now on nothing is written where that would leave less than so many octets of the disk: they are for letters.
+    pub fn keep_free(&self, octets: u64) {
+        if let Some(writer) = &self.writer {
+            writer.keep_free(octets);
+        }
+    }
+
     /// Where the files lie.
     pub fn dir(&self) -> &Path {
         &self.dir

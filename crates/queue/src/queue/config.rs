@@ -21,6 +21,7 @@ pub struct QueueConfig {
     /// Connections outward, over all sites.
     pub workers: usize,
     /// Free space on the disk below which no letter is taken; half as much again as the letter itself is added.
+    /// Below half of it no records are written either.
     #[serde(with = "units::size")]
     pub min_free: u64,
     /// Memory for the text of fresh letters, so that they need not be read from the disk.

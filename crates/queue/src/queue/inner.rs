@@ -94,6 +94,7 @@ impl Inner {
         recorder: Recorder,
     ) -> Result<Arc<Self>, OpenError> {
         let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
+        recorder.keep_free(config.min_free / 2);
         let (spool, recovered) = Spool::open(SpoolConfig::new(config.data_dir.join("spool")), disk)?;
         let state = State {
             scheduler: Scheduler::new(Arc::clone(&sites), config.workers),
@@ -133,6 +134,7 @@ impl Inner {
     }
 
     pub fn reconfigure(&self, config: QueueConfig) {
+        self.recorder.keep_free(config.min_free / 2);
         let mut state = self.lock();
         let data_dir = state.config.data_dir.clone();
         state.config = Arc::new(QueueConfig { data_dir, ..config });

@@ -110,3 +110,18 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 }
+
+#[test]
+fn records_leave_the_disk_to_the_letters() {
+    let dir = tempfile::tempdir().unwrap();
+    let recorder = Recorder::open(dir.path(), 1 << 20).unwrap();
+    recorder.record(Event::Received).id(QueueId(1)).write();
+    recorder.flush();
+    recorder.keep_free(1 << 60);
+    recorder.record(Event::Delivered).id(QueueId(1)).write();
+    recorder.flush();
+    assert_eq!((lines(&recorder).len(), recorder.lost()), (1, 1));
+    recorder.keep_free(1);
+    recorder.record(Event::Received).id(QueueId(2)).write();
+    assert_eq!((lines(&recorder).len(), recorder.lost()), (2, 1));
+}

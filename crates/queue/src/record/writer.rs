@@ -4,15 +4,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What may wait for the disk; past that lines are lost and counted.
 const BUFFER_MOST: usize = 8 << 20;
 /// How long lines gather before they are written: one wake-up and one write for many.
 const GATHER: Duration = Duration::from_millis(20);
 const OLD_FILES: u32 = 9;
+/// How often a full disk is mentioned again.
+const COMPLAIN: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -26,6 +29,8 @@ struct Shared {
     /// There is something to write, or to stop for.
     filled: Condvar,
     written: Condvar,
+    /// Octets of the disk that are not for records.
+    reserve: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -68,6 +73,11 @@ impl Writer {
         }
     }
 
+    /// Leaves so much of the disk free: it is for letters.
+    pub fn keep_free(&self, octets: u64) {
+        self.shared.reserve.store(octets, Ordering::Relaxed);
+    }
+
     pub fn lost(&self) -> u64 {
         self.shared.buffer().lost
     }
@@ -93,7 +103,19 @@ impl Drop for Writer {
     }
 }
 
+/// However the thread ends, nobody waits for it.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.buffer().stop = true;
+        self.0.written.notify_all();
+    }
+}
+
 fn run(shared: &Shared, mut output: Output) {
+    let _end = End(shared);
+    let mut complained: Option<Instant> = None;
     let mut spare = Vec::new();
     let mut buffer = shared.buffer();
     loop {
@@ -112,15 +134,22 @@ fn run(shared: &Shared, mut output: Output) {
         let lines = std::mem::take(&mut buffer.lines);
         buffer.writing = true;
         drop(buffer);
-        let result = output.write(&spare);
+        let result = output.write(&spare, shared.reserve.load(Ordering::Relaxed));
         spare.clear();
         // A burst need not be paid for forever.
         spare.shrink_to(256 << 10);
         buffer = shared.buffer();
         buffer.writing = false;
-        if let Err(error) = result {
-            buffer.lost += lines;
-            tracing::error!(%error, lines, "records could not be written");
+        buffer.lost += if result.is_err() { lines } else { 0 };
+        let lost = buffer.lost;
+        match result {
+            // A disk stays full for many lines.
+            Err(error) if complained.is_none_or(|at| at.elapsed() >= COMPLAIN) => {
+                complained = Some(Instant::now());
+                tracing::error!(%error, lost, "records cannot be written; the lines are lost until they can");
+            }
+            Ok(()) if complained.take().is_some() => tracing::warn!(lost, "records are written again"),
+            _ => {}
         }
     }
 }
@@ -130,6 +159,8 @@ struct Output {
     file: File,
     size: u64,
     most: u64,
+    /// The last line may have no end.
+    torn: bool,
 }
 
 impl Output {
@@ -137,16 +168,28 @@ impl Output {
         // Addresses are nobody else's business.
         let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
         let size = file.metadata()?.len();
-        Ok(Self { path, file, size, most })
+        Ok(Self { path, file, size, most, torn: false })
     }
 
-    fn write(&mut self, text: &[u8]) -> io::Result<()> {
+    fn write(&mut self, text: &[u8], reserve: u64) -> io::Result<()> {
+        if reserve > 0 && self.free_space().is_some_and(|free| free < reserve.saturating_add(text.len() as u64)) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         if self.size > 0 && self.size + text.len() as u64 > self.most {
             self.rotate()?;
         }
+        if std::mem::replace(&mut self.torn, true) {
+            self.file.write_all(b"\n")?;
+        }
         self.file.write_all(text)?;
+        self.torn = false;
         self.size += text.len() as u64;
         Ok(())
+    }
+
+    fn free_space(&self) -> Option<u64> {
+        let info = rustix::fs::fstatvfs(&self.file).ok()?;
+        Some(info.f_bavail.saturating_mul(info.f_frsize))
     }
 
     fn rotate(&mut self) -> io::Result<()> {
