@@ -1,15 +1,19 @@
 //! The text of a letter while it comes in.
 //!
 //! # Invariants
-//! - Memory stays flat: beyond the inline size the text streams to a file of its own.
+//! - Memory stays flat: beyond the inline size the text streams to a file of its own; where all drafts together hold too
+//!   much, any text of more than a few KiB does.
 //! - That file is durable, name and all, before a record speaks of it.
 
+use std::cmp::Ordering;
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use super::SpoolConfig;
 use super::body::LargeText;
 use super::disk::{Disk, DiskFile, read_exact_at};
 use super::ids::Ids;
@@ -17,6 +21,10 @@ use super::record::Large;
 
 /// A large text is written in pieces of this size.
 const PIECE: usize = 256 << 10;
+/// Every draft may have so much memory without being counted: small letters, and pieces where memory is short.
+const UNCOUNTED: usize = 16 << 10;
+/// What a draft has beyond that is counted in steps of this size.
+const STEP: usize = 64 << 10;
 
 /// What all drafts of a spool share.
 #[derive(Debug)]
@@ -26,6 +34,9 @@ pub(super) struct DraftHome {
     pub dir: PathBuf,
     pub inline_size: u64,
     pub ids: Arc<Ids>,
+    /// What all drafts together hold in memory, and may.
+    pub held: AtomicUsize,
+    pub most: usize,
 }
 
 /// The text of a letter while it comes in: in memory up to the inline size, then in a file of its own.
@@ -37,6 +48,8 @@ pub struct Draft {
     buffer: Vec<u8>,
     len: u64,
     large: Option<LargeDraft>,
+    /// Of [`DraftHome::held`].
+    counted: usize,
 }
 
 /// A draft that is complete, and on disk where it is large.
@@ -58,30 +71,54 @@ pub(super) struct LargeDraft {
     kept: bool,
 }
 
+impl DraftHome {
+    pub fn new(config: &SpoolConfig, disk: Arc<dyn Disk>, ids: Arc<Ids>) -> Self {
+        let most = usize::try_from(config.draft_memory).unwrap_or(usize::MAX);
+        let dir = super::recover::large_dir(config);
+        Self { disk, dir, inline_size: config.inline_size, ids, held: AtomicUsize::new(0), most }
+    }
+}
+
 impl Draft {
     pub(super) fn new(home: Arc<DraftHome>) -> Self {
-        Self { home, buffer: Vec::new(), len: 0, large: None }
+        Self { home, buffer: Vec::new(), len: 0, large: None, counted: 0 }
     }
 
-    /// Blocks only when the letter is larger than the inline size.
+    /// Blocks only when the letter is larger than the inline size, or memory is short.
     ///
     /// # Errors
     /// The disk's. The draft is then of no use: drop it, refuse the letter.
     pub fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         self.buffer.extend_from_slice(chunk);
         self.len += chunk.len() as u64;
-        if self.large.is_none() && self.len > self.home.inline_size {
+        let crowded = self.buffer.len() > UNCOUNTED && self.count() > self.home.most;
+        if self.large.is_none() && (crowded || self.len > self.home.inline_size) {
             self.large = Some(LargeDraft::create(&self.home)?);
         }
+        let piece = if crowded { UNCOUNTED } else { PIECE };
         match &mut self.large {
-            Some(large) if self.buffer.len() >= PIECE => {
+            Some(large) if self.buffer.len() >= piece => {
                 large.write(&self.buffer)?;
                 self.buffer.clear();
-                self.buffer.shrink_to(PIECE * 2);
+                self.buffer.shrink_to(if crowded { UNCOUNTED } else { PIECE * 2 });
+                self.count();
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Counts what this draft holds; gives what all hold.
+    fn count(&mut self) -> usize {
+        let beyond = self.buffer.capacity().saturating_sub(UNCOUNTED * 2);
+        let counted = beyond.next_multiple_of(STEP);
+        let before = std::mem::replace(&mut self.counted, counted);
+        let held = &self.home.held;
+        match counted.cmp(&before) {
+            Ordering::Equal => held.load(Relaxed),
+            Ordering::Greater => held.fetch_add(counted - before, Relaxed) + (counted - before),
+            Ordering::Less => held.fetch_sub(before - counted, Relaxed) - (before - counted),
+        }
     }
 
     pub fn len(&self) -> u64 {
@@ -116,6 +153,12 @@ impl Draft {
         self.large.is_some()
     }
 
+    /// Octets of memory.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Completes the text. Blocks on the disk where it is large; its folder must still be synced.
     pub(super) fn finish(mut self) -> io::Result<Text> {
         match self.large.take() {
@@ -126,6 +169,12 @@ impl Draft {
                 Ok(Text::Large(large))
             }
         }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.home.held.fetch_sub(self.counted, Relaxed);
     }
 }
 

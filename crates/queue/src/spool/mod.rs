@@ -63,11 +63,19 @@ pub struct SpoolConfig {
     pub inline_size: u64,
     /// How far ahead of the writer a segment is given room on disk.
     pub preallocate: u64,
+    /// Memory for all texts that are coming in; past that they stream to files of their own whatever their size.
+    pub draft_memory: u64,
 }
 
 impl SpoolConfig {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), segment_size: 256 << 20, inline_size: 1 << 20, preallocate: 16 << 20 }
+        Self {
+            dir: dir.into(),
+            segment_size: 256 << 20,
+            inline_size: 1 << 20,
+            preallocate: 16 << 20,
+            draft_memory: 64 << 20,
+        }
     }
 }
 
@@ -177,8 +185,7 @@ impl Spool {
         config.inline_size = config.inline_size.min(MOST_INLINE);
         let (log, recovered, lock) = recover::open(config.clone(), disk.clone())?;
         let (shared, ids, inbox) = (log.shared.clone(), log.ids.clone(), Arc::new(Inbox::default()));
-        let dir = recover::large_dir(&config);
-        let home = Arc::new(DraftHome { disk, dir, inline_size: config.inline_size, ids: ids.clone() });
+        let home = Arc::new(DraftHome::new(&config, disk, ids.clone()));
         let writer = writer::start(inbox.clone(), log)
             .map_err(|error| load::trouble("cannot start the writer of", &config.dir, error))?;
         let (writer, large, free) = (Mutex::new(Some(writer)), Mutex::default(), Mutex::default());

@@ -102,12 +102,7 @@ impl Driver {
     }
 
     fn new(disk: &SimDisk, log: Log, model: Model, ids: Vec<QueueId>, order: u64) -> Self {
-        let home = Arc::new(DraftHome {
-            disk: log.disk.clone(),
-            dir: recover::large_dir(&config()),
-            inline_size: config().inline_size,
-            ids: log.ids.clone(),
-        });
+        let home = Arc::new(DraftHome::new(&config(), log.disk.clone(), log.ids.clone()));
         Self { disk: disk.clone(), log, home, batch: Vec::new(), waiting: Vec::new(), model, ids, order }
     }
 

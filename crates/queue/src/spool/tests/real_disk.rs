@@ -90,3 +90,29 @@ fn after_close_everything_is_refused() {
     drop(spool);
     assert_eq!(open(dir.path()).1.letters.len(), 1);
 }
+
+#[test]
+fn many_open_drafts_share_a_memory_of_fixed_size() {
+    let disk = super::super::sim::SimDisk::new();
+    let config = SpoolConfig { draft_memory: 1 << 20, ..SpoolConfig::new("/spool") };
+    let (spool, _) = Spool::open(config, Arc::new(disk.clone())).unwrap();
+    let mut drafts: Vec<Draft> = (0..200).map(|_| spool.draft()).collect();
+    for line in 0..50 {
+        for (nth, draft) in drafts.iter_mut().enumerate() {
+            draft.write(&[b'a' + ((nth + line) % 26) as u8; 4000]).unwrap();
+        }
+        let held: usize = drafts.iter().map(Draft::held).sum();
+        assert!(held <= (1 << 20) + 200 * (40 << 10), "{held} octets in memory after line {line}");
+    }
+    let bodies = drafts.drain(..).enumerate().map(|(nth, draft)| {
+        assert_eq!(draft.len(), 200_000);
+        let body = spool.append(spool.next_id(), Vec::new(), Vec::new(), draft).wait().unwrap();
+        let expected: Vec<u8> = (0..50).flat_map(|line| [b'a' + ((nth + line) % 26) as u8; 4000]).collect();
+        (body, expected)
+    });
+    bodies.for_each(|(body, expected)| assert!(read_all(&body) == expected));
+    // With nobody about a letter of that size needs no file.
+    let mut draft = spool.draft();
+    draft.write(&[b'x'; 200_000]).unwrap();
+    assert!(draft.as_slice().is_some());
+}

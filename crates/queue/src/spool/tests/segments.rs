@@ -299,12 +299,9 @@ fn identifiers_are_remembered_when_all_letters_are_gone_and_the_disk_is_full() {
 #[test]
 fn a_text_that_no_letter_speaks_of_is_removed_at_the_start() {
     let bench = Bench::new();
-    let mut draft = super::super::draft::Draft::new(Arc::new(super::super::draft::DraftHome {
-        disk: bench.log.disk.clone(),
-        dir: recover::large_dir(&config()),
-        inline_size: 10,
-        ids: bench.log.ids.clone(),
-    }));
+    let config = SpoolConfig { inline_size: 10, ..config() };
+    let home = super::super::draft::DraftHome::new(&config, bench.log.disk.clone(), bench.log.ids.clone());
+    let mut draft = super::super::draft::Draft::new(Arc::new(home));
     draft.write(&[b'x'; 100]).unwrap();
     std::mem::forget(draft);
     assert!(bench.disk.names().iter().any(|name| name.contains("/big/")));
