@@ -59,6 +59,9 @@ impl State {
                 first_open(dials.filter(|dial| !passed.contains(&dial.peer)).collect(), watch).await
             }
             NextHop::Literal(ip) => {
+                if mx::is_us(&self.listening, self.config.mx_port, *ip) {
+                    return Err(Trouble::unroutable(&Unroutable::LoopsToUs(AddressLiteral(*ip).to_string())));
+                }
                 if !self.config.allow_loopback_mx && !mx::is_reachable(*ip) {
                     return Err(Trouble::unroutable(&Unroutable::OnlyLoopback(AddressLiteral(*ip).to_string())));
                 }

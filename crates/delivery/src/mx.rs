@@ -47,7 +47,7 @@ pub enum Unroutable {
     NoServer(String),
     #[error("the mail servers of {0} have only addresses that cannot be reached from outside, such as 127.0.0.1")]
     OnlyLoopback(String),
-    #[error("mail for {0} loops back to this server: by its MX records we are its best server, but not configured so")]
+    #[error("mail for {0} loops back to this server: it leads here, but this server is not configured to take it")]
     LoopsToUs(String),
     #[error(transparent)]
     Dns(#[from] DnsError),
@@ -157,9 +157,14 @@ impl Planner<'_> {
     }
 
     fn is_us(&self, ip: IpAddr) -> bool {
-        let hears = |at: &SocketAddr| at.ip() == ip || (at.ip().is_unspecified() && ip.is_loopback());
-        self.listening.iter().any(|at| at.port() == self.port && hears(at))
+        is_us(self.listening, self.port, ip)
     }
+}
+
+/// Whether a connection to this address would reach ourselves.
+pub(crate) fn is_us(listening: &[SocketAddr], port: u16, ip: IpAddr) -> bool {
+    let hears = |at: &SocketAddr| at.ip() == ip || (at.ip().is_unspecified() && ip.is_loopback());
+    listening.iter().any(|at| at.port() == port && hears(at))
 }
 
 /// Whether an address may be that of somebody else's server at all.

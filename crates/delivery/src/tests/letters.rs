@@ -11,7 +11,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::sink::{Script, Sink, count};
-use super::{House, verdicts};
+use super::{House, setup, verdicts};
+use crate::Setup;
+use crate::open::OpenSites;
 
 fn relay(sink: &Sink, more: &str) -> String {
     format!("{more}\n[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{}\"\n", sink.port())
@@ -242,6 +244,18 @@ async fn an_address_literal_is_delivered_to_where_it_says() {
     let mut house = House::new(&format!("allow_loopback_mx = true\nmx_port = {}", sink.port()));
     assert_eq!(verdicts(&house.send(&["ann@[127.0.0.1]"]).await), [Relayed]);
     assert_eq!(sink.seen.letters()[0].to, ["ann@[127.0.0.1]"]);
+}
+
+#[tokio::test]
+async fn an_address_literal_of_our_own_is_a_loop() {
+    let sink = Sink::new(Script::default()).await;
+    let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
+    let setup = Setup { listening: vec![sink.address], ..setup(&config, Zone::new(), RootCertStore::empty()) };
+    let mut house = House { state: Arc::new(setup.state().unwrap()), open: OpenSites::default(), line: None };
+    let outcomes = house.send(&["ann@[127.0.0.1]"]).await;
+    assert_eq!(verdicts(&outcomes), [Failed]);
+    assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.4.6");
+    assert_eq!(sink.seen.connections(), 0);
 }
 
 #[tokio::test]
