@@ -192,13 +192,17 @@ fn fill(file: File, fields: &[u8], body: &Body) -> io::Result<()> {
 }
 
 /// `new`, `cur` and `tmp`, and what is missing above them; only their owner may look in. `tmp` comes last: where it is,
-/// all of them are.
+/// all of them are, durably. So who finds it may deliver at once, even while another makes the folders, or after a crash.
 fn make_folders(folder: &Path) -> io::Result<()> {
-    for name in ["new", "cur", "tmp"] {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
-    }
+    let make = |name: &str| DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name));
+    make("new")?;
+    make("cur")?;
     // The entries must survive a crash as the letter will: user, domain, root.
-    folder.ancestors().take(3).filter(|folder| !folder.as_os_str().is_empty()).try_for_each(sync_folder)
+    let mut above = folder.ancestors().filter(|folder| !folder.as_os_str().is_empty());
+    above.by_ref().take(3).try_for_each(sync_folder)?;
+    // The root's own entry, where we may look there.
+    let _ = above.next().map(sync_folder);
+    make("tmp")
 }
 
 fn sync_folder(folder: &Path) -> io::Result<()> {
