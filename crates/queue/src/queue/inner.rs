@@ -17,6 +17,8 @@ use crate::spool::{Body, Disk, Problem, RecoveredLetter, Spool, SpoolConfig, Spo
 
 /// Letters whose envelope is kept in memory; past that it is read from the spool when an attempt begins.
 const WARM_MOST: usize = 10_000;
+/// The same for their recipients, who take most of the memory.
+const WARM_RECIPIENTS_MOST: usize = 50_000;
 
 pub(super) struct Inner {
     pub spool: Spool,
@@ -38,6 +40,8 @@ pub(super) struct State {
     pub config: Arc<QueueConfig>,
     pub warm: HashMap<QueueId, Warm>,
     pub hot: u64,
+    /// Recipients of the letters in `warm`.
+    pub warm_recipients: usize,
     pub openings: VecDeque<(WorkerId, Site)>,
     pub idle: HashMap<WorkerId, oneshot::Sender<Handed>>,
     /// Numbers updates of the spool.
@@ -101,6 +105,7 @@ impl Inner {
             config: Arc::new(config),
             warm: HashMap::new(),
             hot: 0,
+            warm_recipients: 0,
             openings: VecDeque::new(),
             idle: HashMap::new(),
             updates: 0,
@@ -287,9 +292,12 @@ impl State {
 
     /// Keeps a letter at hand. `must`: whatever the budget says, because an attempt or a report needs it.
     pub fn keep(&mut self, id: QueueId, loaded: Loaded, body: Option<Body>, must: bool) {
-        if self.warm.contains_key(&id) || !(must || self.warm.len() < WARM_MOST) {
+        let recipients = loaded.states.len();
+        let room = self.warm.len() < WARM_MOST && self.warm_recipients + recipients <= WARM_RECIPIENTS_MOST;
+        if self.warm.contains_key(&id) || !(must || room) {
             return;
         }
+        self.warm_recipients += recipients;
         let body = body.filter(|body| body.in_memory() && self.hot + body.len() <= self.config.hot_memory);
         self.hot += body.as_ref().map_or(0, Body::len);
         self.warm.insert(id, Warm { letter: loaded.letter, states: loaded.states, unwritten: None, body });
@@ -303,6 +311,7 @@ impl State {
     pub fn forget(&mut self, id: QueueId) {
         if let Some(warm) = self.warm.remove(&id) {
             self.hot -= warm.body.as_ref().map_or(0, Body::len);
+            self.warm_recipients -= warm.states.len();
         }
     }
 

@@ -169,6 +169,11 @@ impl Log {
             return Ok(());
         }
         if let Err(error) = self.disk.sync_dir(dir) {
+            if is_full(&error) {
+                // Too many files are open. It may come back at a crash, so that it counts as being there.
+                self.segments.get_mut(&number).into_iter().for_each(|segment| segment.stuck = true);
+                return Ok(());
+            }
             return Err(self.fail("cannot sync the spool folder", &error));
         }
         self.segments.remove(&number);

@@ -57,7 +57,9 @@ pub(super) fn read_exact_at(file: &dyn DiskFile, offset: u64, len: usize) -> io:
     }
 }
 
-/// The disk is full, or this user's share of it: nothing is broken, and room may come.
+/// The disk is full, or this user's share of it, or too many files are open: nothing is broken, and room may come.
 pub(super) fn is_full(error: &io::Error) -> bool {
+    let files = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE].map(rustix::io::Errno::raw_os_error);
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        || error.raw_os_error().is_some_and(|error| files.contains(&error))
 }

@@ -124,7 +124,9 @@ impl DiskFile for RealFile {
         if size <= from {
             return Ok(());
         }
-        match rustix::fs::fallocate(&self.0, FallocateFlags::empty(), from, size - from) {
+        // A signal may come between: that is no failure of the disk.
+        let room = || rustix::fs::fallocate(&self.0, FallocateFlags::empty(), from, size - from);
+        match rustix::io::retry_on_intr(room) {
             Ok(()) => Ok(()),
             // A file system without it: room is found out at the write.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.0.set_len(size),

@@ -187,6 +187,7 @@ pub(super) fn settle(disk: &dyn Disk, home: &DraftHome, letters: Vec<LargeLetter
     for (envelope, text, answer) in ready {
         match &synced {
             Ok(()) => ops.push(envelope.append(text, answer)),
+            Err(error) if is_full(error) => drop(answer.send(Err(SpoolError::NoSpace))),
             Err(error) => {
                 ops.push(Op::Fail { what: "cannot sync the large texts", error: error.kind().into(), answer })
             }

@@ -73,3 +73,21 @@ async fn every_letter_ends_exactly_once_under_load() {
     let state = queue.inner.lock();
     assert!(state.warm.is_empty() && state.hot == 0 && state.idle.is_empty() && state.reports == 0);
 }
+
+#[tokio::test]
+async fn long_envelopes_do_not_fill_the_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open(&dir);
+    let to: Vec<String> = (0..1000).map(|n| format!("b{n}@far.example")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    for _ in 0..60 {
+        submit(&queue, letter("alice@near.example", &to)).await;
+    }
+    let held: usize = queue.inner.lock().warm.values().map(|warm| warm.states.len()).sum();
+    assert!(held <= 50_000, "{held}");
+    while queue.count() > 0 {
+        carry(&queue, vec![delivered(); 1000]).await;
+    }
+    let state = queue.inner.lock();
+    assert_eq!((state.warm.len(), state.warm_recipients), (0, 0));
+}
