@@ -24,7 +24,7 @@
 //! # Limits
 //! A step moves at most [`STEP`] octets, so that those who wait for a sync are not held up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::num::NonZeroU32;
 
@@ -103,13 +103,23 @@ impl Log {
         }
         let Some(young) = self.young.and_then(|young| self.segments.get(&young)) else { return false };
         let usual = self.config.preallocate.min(self.config.segment_size / 2);
-        let (dead, sparse) = (young.live == 0, sparse(young.live_bytes, young.end));
-        let used = young.end - FIRST;
-        if !sparse || used <= usual / 64 || (used <= usual && !self.is_pressed()) {
+        let (dead, used) = (young.live == 0, young.end - FIRST);
+        if !sparse(young.live_bytes, used) || used <= usual / 64 || (used <= usual && !self.is_pressed()) {
+            return false;
+        }
+        // Removals that are still needed are written again: where most of it is those, tidying would never end.
+        if !sparse(young.live_bytes + self.needed_removals(young), used) {
             return false;
         }
         // Survivors can be moved only out of a sealed segment; but while there is room, time may make it a dead one.
         if dead || self.is_pressed() { self.roll_and_give_back() } else { false }
+    }
+
+    /// Octets of the removal records in there that have to be written again before it goes.
+    fn needed_removals(&self, segment: &Segment) -> u64 {
+        let needed = segment.removes.iter().filter(|(_, other)| self.segments.contains_key(other));
+        let ids: BTreeSet<QueueId> = needed.map(|(id, _)| *id).collect();
+        (ids.len() * HEADER) as u64
     }
 
     /// Room on disk is short: what can be given back is.
@@ -364,8 +374,8 @@ impl Log {
 }
 
 /// Most of it is not needed any more.
-fn sparse(live: u64, end: u64) -> bool {
-    live < end / 4
+fn sparse(live: u64, used: u64) -> bool {
+    live < used / 4
 }
 
 /// A message's record, checksums and all; `seq` may be given later.

@@ -125,6 +125,40 @@ fn a_copy_that_found_no_room_never_outlives_the_removal() {
     check_full(&history, 4, 9915246169194315057);
 }
 
+#[test]
+fn tidying_ends_where_removals_are_all_that_the_young_segment_has() {
+    use Step::{Append, LazyRemove, Maintain, MaintainSome, Remove, Sync, Update};
+    let history = [
+        Append(471),
+        Append(1368),
+        Append(241),
+        Append(1224),
+        Update(0),
+        Append(1967),
+        Update(0),
+        Append(1903),
+        Sync,
+        Remove(5808146316923154597),
+        Append(419),
+        Append(1122),
+        Remove(2597137566919405024),
+        Append(1035),
+        MaintainSome(2),
+        Append(0),
+        LazyRemove(4081935157988916437),
+        Append(0),
+        LazyRemove(8637658951661542302),
+        Update(0),
+        Maintain(0),
+        Update(0),
+        Append(0),
+        Update(0),
+        Remove(3543849436337789123),
+        Maintain(0),
+    ];
+    check_small(&history, 35135, 0);
+}
+
 proptest! {
     #![proptest_config(cases(24))]
 

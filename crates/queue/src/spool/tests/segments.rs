@@ -322,6 +322,25 @@ fn what_was_rolled_back_is_not_read_after_what_came_later() {
 }
 
 #[test]
+fn tidying_ends_where_the_young_segment_has_only_removals_that_are_needed() {
+    for room in (0..40).map(|kib| kib << 10) {
+        let mut bench = Bench::new();
+        let mut ids = Vec::new();
+        while bench.log.young == Some(0) || ids.is_empty() {
+            ids.push(bench.append(700).unwrap());
+        }
+        // More than a quarter of the first segment is needed; the second has their removals, and nothing else.
+        let (stay, go) = ids.split_at(ids.len() / 2);
+        go.iter().for_each(|id| bench.remove(*id).unwrap());
+        bench.disk.limit(Some(bench.disk.used() + room));
+        bench.log.pressed = true;
+        bench.tidy(0);
+        let (_, recovered) = bench.reopen();
+        assert_eq!(recovered.letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), stay);
+    }
+}
+
+#[test]
 fn a_large_record_has_a_segment_that_grows() {
     let mut bench = Bench::new();
     bench.append(100).unwrap();
