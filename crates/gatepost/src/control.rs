@@ -17,7 +17,11 @@ use tokio::net::{UnixListener, UnixStream};
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Request {
     Status,
-    QueueList,
+    /// One page: so many letters at most, after this one.
+    QueueList {
+        after: Option<queue::QueueId>,
+        most: usize,
+    },
     QueueShow {
         id: String,
     },

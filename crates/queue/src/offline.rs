@@ -21,10 +21,11 @@ const RECORDS_MOST: usize = 1_000;
 pub fn list(data_dir: &Path, filter: &Filter) -> Result<Vec<Summary>, SpoolError> {
     let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
     let none = RecipientSet::default();
-    let letters =
-        found.letters.iter().filter_map(read).filter(|(letter, states)| {
-            filter.matches(letter) && states.iter().any(|progress| progress.state.is_pending())
-        });
+    let letters = found.letters.iter().filter_map(read).filter(|(letter, states)| {
+        filter.after.is_none_or(|after| letter.id > after)
+            && filter.matches(letter)
+            && states.iter().any(|progress| progress.state.is_pending())
+    });
     let limit = filter.limit.unwrap_or(usize::MAX);
     Ok(letters.map(|(letter, states)| summary(&letter, &states, &none, &none)).take(limit).collect())
 }

@@ -54,9 +54,24 @@ fn unreadable(error: SpoolError) -> Fault {
     Fault::new(Exit::DataDir, error.to_string()).help("server.data_dir names the folder")
 }
 
+/// Page by page: the server has better things to do with its memory. `None` where none runs.
+fn running_list(data_dir: &Path) -> Result<Option<Vec<Summary>>, Fault> {
+    const PAGE: usize = 5_000;
+    let mut letters: Vec<Summary> = Vec::new();
+    loop {
+        let after = letters.last().map(|letter| letter.id);
+        let Some(value) = ask(data_dir, &Request::QueueList { after, most: PAGE })? else { return Ok(None) };
+        let page = understood::<Vec<Summary>>(value)?;
+        if page.is_empty() {
+            return Ok(Some(letters));
+        }
+        letters.extend(page);
+    }
+}
+
 fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
-    let (letters, running) = match ask(data_dir, &Request::QueueList)? {
-        Some(value) => (understood::<Vec<Summary>>(value)?, true),
+    let (letters, running) = match running_list(data_dir)? {
+        Some(letters) => (letters, true),
         None => (queue::offline::list(data_dir, &Filter::default()).map_err(unreadable)?, false),
     };
     if json {

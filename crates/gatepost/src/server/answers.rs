@@ -6,13 +6,17 @@ use serde_json::json;
 use super::{Server, lock};
 use crate::control::{Answers, Request, Response};
 
+/// Letters in one answer: its memory is the server's.
+const PAGE_MOST: usize = 5_000;
+
 impl Answers for Server {
     async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Status => self.status(),
-            Request::QueueList => {
+            Request::QueueList { after, most } => {
                 let queue = self.rooms.queue.clone();
-                blocking(move || json(&queue.list(&Filter::default()))).await
+                let page = Filter { after, limit: Some(most.min(PAGE_MOST)), ..Filter::default() };
+                blocking(move || json(&queue.list(&page))).await
             }
             Request::QueueShow { id } => match id.parse::<QueueId>() {
                 Ok(id) => {

@@ -19,6 +19,8 @@ pub struct Filter {
     pub to: Option<String>,
     /// At most so many, the oldest first.
     pub limit: Option<usize>,
+    /// Only those after this one: the next page.
+    pub after: Option<QueueId>,
 }
 
 /// Which letters to do something with.
@@ -110,7 +112,9 @@ const RECORDS_MOST: usize = 1_000;
 impl Queue {
     /// The letters that are not done, the oldest first. Reads each of them from the disk: blocks.
     pub fn list(&self, filter: &Filter) -> Vec<Summary> {
-        let ids = self.inner.lock().scheduler.ids();
+        let mut ids = self.inner.lock().scheduler.ids_after(filter.after);
+        // Not under the lock: there may be a million.
+        ids.sort_unstable();
         let limit = filter.limit.unwrap_or(usize::MAX);
         ids.into_iter().filter_map(|id| self.inner.look_at(id, filter)).take(limit).collect()
     }

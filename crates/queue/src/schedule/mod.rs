@@ -144,6 +144,11 @@ impl Scheduler {
         self.letters.contains_key(&id)
     }
 
+    /// In no order.
+    pub fn ids_after(&self, after: Option<QueueId>) -> Vec<QueueId> {
+        self.letters.keys().copied().filter(|id| after.is_none_or(|after| *id > after)).collect()
+    }
+
     /// Ascending.
     pub fn ids(&self) -> Vec<QueueId> {
         let mut ids: Vec<_> = self.letters.keys().copied().collect();

@@ -14,6 +14,8 @@ async fn a_list_can_be_narrowed() {
     assert_eq!(ids(Filter { from: Some("<>".into()), ..Filter::default() }), [second]);
     assert_eq!(ids(Filter { to: Some("other.example".into()), ..Filter::default() }), [second]);
     assert_eq!(ids(Filter { limit: Some(1), ..Filter::default() }), [first]);
+    assert_eq!(ids(Filter { after: Some(first), limit: Some(1), ..Filter::default() }), [second]);
+    assert_eq!(ids(Filter { after: Some(second), ..Filter::default() }), []);
 }
 
 #[tokio::test]
