@@ -118,8 +118,8 @@ def accepted_by_us(postfix, to):
 
 def tls_as_postfix_sees_it(gatepost, certs):
     def finger(port, *options):
-        out = must(["posttls-finger", "-c", "-L", "summary", "-h", "native", "-o", "inet_protocols=ipv4", "-l", "secure", "-F", f"{certs}/ca.pem", *options,
-                    f"[localhost]:{gatepost.ports[port]}", "localhost"], limit=60)
+        out = must(["posttls-finger", "-c", "-L", "summary", "-h", "native", "-o", "inet_protocols=ipv4", "-l", "secure",
+                    "-F", f"{certs}/ca.pem", *options, f"[localhost]:{gatepost.ports[port]}", "localhost"], limit=60)
         line = next((line for line in out.splitlines() if "TLS connection established" in line), out)
         require("Verified TLS connection established" in line, line)
         return line.partition(": ")[2]
