@@ -64,6 +64,11 @@ impl RetryPolicy {
         now.after(self.interval(id, attempts))
     }
 
+    /// No attempt is due later than so long after the one before: what seems to be was planned while the clock was wrong.
+    pub fn longest(&self) -> Duration {
+        self.intervals.iter().copied().fold(self.then.saturating_mul(2), Duration::max).max(Duration::from_secs(3600))
+    }
+
     /// When we give up on this letter.
     pub fn expiry(&self, letter: &Letter) -> Timestamp {
         letter.arrived.after(if letter.from.is_null() { self.give_up_reports } else { self.give_up })

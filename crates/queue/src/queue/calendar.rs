@@ -26,8 +26,15 @@ impl Inner {
 
     fn keep_calendar(self: Arc<Self>) {
         let mut state = self.lock();
+        let mut before = Timestamp::now();
         while !state.closed {
             let now = Timestamp::now();
+            if now.after(NAP) < before {
+                tracing::warn!("the clock was set back; attempts that it put off too far are made now");
+                let latest = now.after(state.config.retry.longest());
+                state.scheduler.handle_clock_back(now, latest);
+            }
+            before = now;
             match state.scheduler.poll_calendar(now) {
                 Calendar::Load { id, all } => {
                     drop(state);
@@ -156,13 +163,14 @@ impl State {
     fn due(&mut self, id: QueueId, read: &[Progress], now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
         let (ready, running) = self.scheduler.out_of(id);
         let states = self.warm.get(&id).map_or(read, |warm| &warm.states);
+        let latest = now.after(self.config.retry.longest());
         let mut due = RecipientSet::default();
         let mut next = None;
         for (index, progress) in states.iter().enumerate() {
             if !progress.state.is_pending() || ready.contains(index) || running.contains(index) {
                 continue;
             }
-            if all || progress.due <= now {
+            if all || progress.due <= now || progress.due > latest {
                 due.insert(index);
             } else {
                 next = Some(next.map_or(progress.due, |next: Timestamp| next.min(progress.due)));

@@ -165,8 +165,10 @@ impl Inner {
             // The power went between the last recipient's state and the removal.
             return self.spool.remove(id);
         };
-        let mut state = self.lock();
+        let (mut state, now) = (self.lock(), Timestamp::now());
         let expires = state.config.retry.expiry(&letter);
+        // The clock was wrong when that was planned.
+        let due = if due > now.after(state.config.retry.longest()) { now } else { due };
         state.scheduler.handle_waiting(id, expires, due);
     }
 

@@ -256,6 +256,13 @@ impl Scheduler {
         true
     }
 
+    /// The clock was set back: what would be due after `latest` is due now.
+    pub fn handle_clock_back(&mut self, now: Timestamp, latest: Timestamp) {
+        let far = self.letters.iter().filter(|(_, plan)| plan.next != NEVER && plan.next > latest);
+        let far: Vec<(QueueId, Plan)> = far.map(|(id, plan)| (*id, *plan)).collect();
+        far.into_iter().for_each(|(id, plan)| self.plan(id, Plan { next: now, ..plan }));
+    }
+
     /// What the calendar says at `now`. Call until it says [`Calendar::Wait`].
     pub fn poll_calendar(&mut self, now: Timestamp) -> Calendar {
         let Some((at, id)) = self.calendar.first().copied() else { return Calendar::Wait(None) };

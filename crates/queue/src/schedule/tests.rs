@@ -201,6 +201,17 @@ fn an_operator_makes_a_letter_due_at_once() {
 }
 
 #[test]
+fn a_clock_set_back_makes_due_what_it_put_off_too_far() {
+    let mut scheduler = scheduler(5, 10);
+    scheduler.handle_waiting(QueueId(1), Timestamp(90 * DAY), Timestamp(80 * DAY));
+    scheduler.handle_waiting(QueueId(2), Timestamp(90 * DAY), Timestamp(2 * HOUR));
+    scheduler.handle_clock_back(Timestamp(HOUR), Timestamp(7 * HOUR));
+    let load = Calendar::Load { id: QueueId(1), all: false };
+    assert_eq!(scheduler.poll_calendar(Timestamp(HOUR)), load);
+    assert_eq!(scheduler.poll_calendar(Timestamp(HOUR)), Calendar::Wait(Some(Timestamp(2 * HOUR))));
+}
+
+#[test]
 fn a_dropped_letter_is_not_handed_out() {
     let mut scheduler = scheduler(1, 10);
     for id in [1, 2] {

@@ -76,3 +76,18 @@ async fn a_panic_about_one_letter_does_not_stop_the_calendar() {
     let new = submit(&queue, letter("alice@near.example", &["bob@bad.example"])).await;
     assert!(queue.inner.lock().scheduler.next_try(new).is_some());
 }
+
+#[tokio::test]
+async fn a_clock_that_was_far_ahead_once_does_not_hold_a_letter_for_years() {
+    let (dir, disk) = (tempfile::tempdir().unwrap(), SimDisk::new());
+    let queue = open_on(&dir, &disk, Arc::new(Domains::default()));
+    let id = submit(&queue, letter("alice@near.example", &["bob@far.example"])).await;
+    carry(&queue, vec![deferred()]).await;
+    let mut states = queue.inner.load(id).unwrap().states;
+    states[0].due = Timestamp::now().after(Duration::from_secs(10 * 365 * 86_400));
+    queue.inner.spool.update_durably(id, crate::letter::codec::encode_state(&states)).await.unwrap();
+    drop(queue);
+    let queue = open_on(&dir, &disk, Arc::new(Domains::default()));
+    let (_worker, attempt) = next(&queue).await;
+    assert_eq!(attempt.letter.id, id);
+}
