@@ -10,10 +10,12 @@ fn open_on(dir: &TempDir, disk: &SimDisk, sites: Arc<dyn Sites>) -> Queue {
     Queue::open_on(config(dir.path()), sites, Arc::new(disk.clone()), recorder).unwrap()
 }
 
-fn young_segment(dir: &TempDir, disk: &SimDisk, nth: usize) -> PathBuf {
+/// Flips a bit of `text` in each segment that holds it, and says how many did.
+fn damage(dir: &TempDir, disk: &SimDisk, text: &[u8]) -> usize {
     let dir = dir.path().join("spool").display().to_string();
-    let segments: Vec<_> = disk.names().into_iter().filter(|n| n.starts_with(&dir) && n.ends_with(".log")).collect();
-    PathBuf::from(&segments[nth])
+    let segments = disk.names().into_iter().filter(|n| n.starts_with(&dir) && n.ends_with(".log")).map(PathBuf::from);
+    let places = segments.filter_map(|segment| Some((memchr::memmem::find(&disk.octets(&segment), text)?, segment)));
+    places.map(|(at, segment)| disk.flip(&segment, at, 1)).count()
 }
 
 #[tokio::test]
@@ -26,14 +28,14 @@ async fn a_letter_whose_text_is_damaged_is_not_sent_and_not_forgotten() {
     drop(queue);
     let queue = open_on(&dir, &disk, Arc::new(Domains::default()));
     assert_eq!(queue.problems(), []);
-    let segment = young_segment(&dir, &disk, 0);
-    let octets = disk.octets(&segment);
-    let at = memchr::memmem::find(&octets, b"At five?").unwrap();
-    disk.flip(&segment, at, 1);
+    until("its text is nowhere", || damage(&dir, &disk, b"At five?") > 0).await;
     queue.flush();
     until("nobody noticed", || events(&queue, id).contains(&"problem".to_owned()) || !no_worker_waits(&queue)).await;
     let mut worker = queue.next_worker().await.unwrap();
-    assert!(worker.take().is_none(), "a damaged letter was handed out");
+    if let Some(attempt) = worker.take() {
+        // It was on its way into another segment and read before the damage was done: then all of it is good.
+        return assert!(text_of(&attempt).ends_with("\r\nAt five?\r\n"), "a damaged letter was handed out");
+    }
     // Records are written by a thread of their own.
     until("no record of the problem", || events(&queue, id).contains(&"problem".to_owned())).await;
     assert_eq!(queue.count(), 1);
