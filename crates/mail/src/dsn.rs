@@ -104,12 +104,17 @@ impl Report<'_> {
     /// The whole letter, header and all.
     pub fn write(&self) -> Vec<u8> {
         let utf8 = self.needs_smtputf8();
-        let boundary = self.boundary();
-        let mut out = Vec::with_capacity(4096 + self.original.beginning.len().min(FULL_LIMIT));
+        let parts = [human::write, status::write, returned::write].map(|write| {
+            let mut part = Vec::new();
+            write(self, utf8, &mut part);
+            part
+        });
+        let boundary = self.boundary(&parts);
+        let mut out = Vec::with_capacity(1024 + parts.iter().map(Vec::len).sum::<usize>());
         self.write_header(&boundary, utf8, &mut out);
-        for part in [human::write, status::write, returned::write] {
+        for part in &parts {
             drop(write!(out, "--{boundary}\r\n"));
-            part(self, utf8, &mut out);
+            out.extend_from_slice(part);
         }
         drop(write!(out, "--{boundary}--\r\n"));
         out
@@ -138,13 +143,15 @@ impl Report<'_> {
         out.extend_from_slice(if utf8 { b"Content-Transfer-Encoding: 8bit\r\n\r\n" } else { b"\r\n" });
     }
 
-    /// Made of the report's own identifier, and longer while the letter holds it (it cannot know it, but a letter may
-    /// give back an older report).
-    fn boundary(&self) -> String {
+    /// Made of the report's own identifier, with a number behind it where a part holds it: neither the letter nor the
+    /// remote server's words can know it, but they may give back an older report.
+    fn boundary(&self, parts: &[Vec<u8>]) -> String {
         let id: String = self.message_id.chars().filter(char::is_ascii_alphanumeric).take(26).collect();
         let mut boundary = format!("=_report_{id}");
-        while memchr::memmem::find(self.original.beginning, boundary.as_bytes()).is_some() && boundary.len() < 70 {
-            boundary.push('_');
+        let mut number = 0_u32;
+        while parts.iter().any(|part| memchr::memmem::find(part, boundary.as_bytes()).is_some()) {
+            number += 1;
+            boundary = format!("=_report_{id}_{number}");
         }
         boundary
     }
