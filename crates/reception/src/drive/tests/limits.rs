@@ -54,7 +54,7 @@ async fn too_little_memory_is_said_at_once() {
 #[tokio::test]
 async fn too_little_room_on_the_disk_is_said_at_mail() {
     // More than there is, but not twice as much: below half of it records are not written either.
-    let disk = rustix::fs::statvfs(&std::env::temp_dir()).unwrap();
+    let disk = rustix::fs::statvfs(std::env::temp_dir()).unwrap();
     let free = disk.f_bavail * disk.f_frsize;
     let server = Server::start_with(Profile::Relay, |_, shared| {
         shared.queue.reconfigure(queue::QueueConfig { min_free: free + free / 2, ..queue::QueueConfig::default() });
