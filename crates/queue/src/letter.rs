@@ -33,6 +33,8 @@ pub struct Letter {
     /// Octets, our trace fields included.
     pub size: u64,
     pub origin: Origin,
+    /// Sent to many, as its header says: it waits for letters to one.
+    pub bulk: bool,
 }
 
 /// What of MAIL's parameters travels on.

@@ -36,6 +36,34 @@ pub struct OriginalRecipient {
     pub address: String,
 }
 
+/// BY= (RFC 2852 §4): how soon the letter must be delivered, counted from the moment of MAIL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DeliverBy {
+    /// At most nine digits; zero or less (a time that has passed) only with [`ByMode::Notify`].
+    pub seconds: i64,
+    pub mode: ByMode,
+    /// Each server on the way tells the sender when it passes the letter on.
+    pub trace: bool,
+}
+
+/// What happens at the time that BY= names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ByMode {
+    /// The letter is given up and returned.
+    Return,
+    /// The sender is told of the delay, and delivery goes on.
+    Notify,
+}
+
+/// HOLDFOR= and HOLDUNTIL= (RFC 4865 §4): not delivered before that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// Seconds from the moment of MAIL, at most nine digits.
+    For(u64),
+    /// Seconds since 1970-01-01 UTC.
+    Until(u64),
+}
+
 /// All that MAIL FROM may carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MailParams {
@@ -51,6 +79,12 @@ pub struct MailParams {
     pub auth: Option<Option<Mailbox>>,
     /// REQUIRETLS (RFC 8689 §2).
     pub requiretls: bool,
+    /// BY= (RFC 2852 §4).
+    pub by: Option<DeliverBy>,
+    /// HOLDFOR= or HOLDUNTIL= (RFC 4865 §4).
+    pub hold: Option<Hold>,
+    /// MT-PRIORITY=, from -9 to 9 (RFC 6710 §5.1).
+    pub mt_priority: Option<i8>,
 }
 
 /// All that RCPT TO may carry.

@@ -40,7 +40,7 @@ pub mod xtext;
 pub use address::{AddressLiteral, Domain, Host, LocalPart, Mailbox};
 pub use command::Command;
 pub use enhanced::EnhancedCode;
-pub use envelope::{Body, MailParams, Notify, OriginalRecipient, RcptParams, Ret};
+pub use envelope::{Body, ByMode, DeliverBy, Hold, MailParams, Notify, OriginalRecipient, RcptParams, Ret};
 pub use extension::Capabilities;
 pub use path::{ForwardPath, ReversePath};
 pub use reply::{Reply, ReplyCode, Severity};

@@ -91,6 +91,7 @@ fn attempt_with(to: &[&str], body: &[u8], params: MailParams) -> Attempt {
         recipients: to.iter().map(recipient).collect(),
         size: body.len() as u64,
         origin: Origin::default(),
+        bulk: false,
     };
     Attempt {
         recipients: (0..letter.recipients.len()).collect(),

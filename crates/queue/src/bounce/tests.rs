@@ -13,6 +13,7 @@ fn letter(from: &str, notify: Option<Notify>) -> Letter {
         recipients: vec![Recipient::new("bob@far.example".parse().unwrap(), RcptParams { notify, orcpt: None })],
         size: 60,
         origin: Origin::default(),
+        bulk: false,
     }
 }
 

@@ -4,7 +4,8 @@
 //! Both begin with a version octet. Numbers are LEB128; texts are a length and UTF-8; options are a tag octet.
 //!
 //! ```text
-//! meta  = version arrived size reverse-path mail-params origin count *(mailbox rcpt-params)
+//! meta  = version arrived size reverse-path mail-params origin count *(mailbox rcpt-params) [extras]
+//! extras = bulk by hold mt-priority                     ; version 2 only
 //! state = version count *reply count *recipient
 //! reply = at code enhanced text by                      ; each distinct reply once, recipients refer to it
 //! recipient = %x00 attempts due reply-index-plus-one    ; pending; 0 where nothing was said yet
@@ -12,6 +13,8 @@
 //!           / %x02 reply-index                          ; failed
 //!           / %x03                                      ; dropped
 //! ```
+//!
+//! A letter without extras is written in version 1, which programs before them can read.
 //!
 //! # Invariants
 //! - `decode(encode(x)) == x`; no octets make `decode` panic or allocate more than a small multiple of their length.
@@ -25,10 +28,13 @@ use smtp::{
 
 use super::{LastReply, Letter, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp};
 
+mod extras;
 mod wire;
 use wire::{Reader, Writer};
 
 const VERSION: u8 = 1;
+/// A meta with extras.
+const WITH_EXTRAS: u8 = 2;
 
 /// Why octets from the spool are no letter. Always damage or a newer program; trying again does not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +58,8 @@ pub enum DecodeError {
 /// What never changes of a letter. The identifier is the spool's key and not repeated here.
 pub fn encode_meta(letter: &Letter) -> Vec<u8> {
     let mut out = Writer::with_capacity(96 + 48 * letter.recipients.len());
-    out.octet(VERSION);
+    let extras = extras::any(letter);
+    out.octet(if extras { WITH_EXTRAS } else { VERSION });
     out.number(letter.arrived.0);
     out.number(letter.size);
     out.option(letter.from.mailbox(), write_mailbox);
@@ -63,6 +70,9 @@ pub fn encode_meta(letter: &Letter) -> Vec<u8> {
         write_mailbox(&mut out, &recipient.address);
         write_rcpt_params(&mut out, &recipient.params);
     }
+    if extras {
+        extras::write(&mut out, letter);
+    }
     out.done()
 }
 
@@ -70,15 +80,22 @@ pub fn encode_meta(letter: &Letter) -> Vec<u8> {
 /// The octets are damaged or of another version.
 pub fn decode_meta(id: QueueId, octets: &[u8]) -> Result<Letter, DecodeError> {
     let mut input = Reader::new(octets);
-    version(&mut input)?;
+    let version = input.octet()?;
+    if !matches!(version, VERSION | WITH_EXTRAS) {
+        return Err(DecodeError::Version(version));
+    }
     let arrived = Timestamp(input.number()?);
     let size = input.number()?;
     let from = input.option(read_mailbox)?.map_or(ReversePath::Null, ReversePath::Mailbox);
     let params = read_mail_params(&mut input)?;
     let origin = read_origin(&mut input)?;
     let recipients = input.list(|input| Ok(Recipient::new(read_mailbox(input)?, read_rcpt_params(input)?)))?;
+    let mut letter = Letter { id, arrived, from, params, recipients, size, origin, bulk: false };
+    if version == WITH_EXTRAS {
+        extras::read(&mut input, &mut letter)?;
+    }
     input.end()?;
-    Ok(Letter { id, arrived, from, params, recipients, size, origin })
+    Ok(letter)
 }
 
 /// Where each recipient stands, in the order of the letter's recipients.
@@ -281,6 +298,7 @@ fn read_mail_params(input: &mut Reader<'_>) -> Result<MailParams, DecodeError> {
         envid: input.option(Reader::string)?,
         auth: input.option(|input| input.option(read_mailbox))?,
         requiretls: input.flag()?,
+        ..MailParams::default()
     })
 }
 

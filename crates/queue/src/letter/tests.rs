@@ -3,8 +3,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::option;
 use proptest::prelude::*;
 use smtp::{
-    AddressLiteral, Body, EnhancedCode, Host, LocalPart, MailParams, Mailbox, Notify, OriginalRecipient, RcptParams,
-    Reply, ReplyCode, Ret, ReversePath,
+    AddressLiteral, Body, ByMode, DeliverBy, EnhancedCode, Hold, Host, LocalPart, MailParams, Mailbox, Notify,
+    OriginalRecipient, RcptParams, Reply, ReplyCode, Ret, ReversePath,
 };
 
 use super::codec::{DecodeError, decode, decode_meta, decode_state, encode_meta, encode_state};
@@ -24,12 +24,26 @@ fn mailbox() -> impl Strategy<Value = Mailbox> {
     (local, host()).prop_map(|(local, host)| Mailbox { local: LocalPart::from_dequoted(&local).unwrap(), host })
 }
 
+fn by() -> impl Strategy<Value = DeliverBy> {
+    let mode = prop_oneof![Just(ByMode::Return), Just(ByMode::Notify)];
+    (-999_999_999i64..=999_999_999, mode, any::<bool>()).prop_map(|(seconds, mode, trace)| DeliverBy {
+        seconds,
+        mode,
+        trace,
+    })
+}
+
+fn hold() -> impl Strategy<Value = Hold> {
+    prop_oneof![any::<u64>().prop_map(Hold::For), any::<u64>().prop_map(Hold::Until)]
+}
+
 fn mail_params() -> impl Strategy<Value = MailParams> {
     let body = option::of(prop_oneof![Just(Body::SevenBit), Just(Body::EightBitMime), Just(Body::BinaryMime)]);
     let ret = option::of(prop_oneof![Just(Ret::Full), Just(Ret::Headers)]);
     let auth = option::of(option::of(mailbox()));
-    (option::of(any::<u64>()), body, any::<bool>(), ret, option::of("\\PC{0,30}"), auth, any::<bool>()).prop_map(
-        |(size, body, smtputf8, ret, envid, auth, requiretls)| MailParams {
+    let late = (option::of(by()), option::of(hold()), option::of(-9i8..=9));
+    (option::of(any::<u64>()), body, any::<bool>(), ret, option::of("\\PC{0,30}"), auth, any::<bool>(), late).prop_map(
+        |(size, body, smtputf8, ret, envid, auth, requiretls, (by, hold, mt_priority))| MailParams {
             size,
             body,
             smtputf8,
@@ -37,6 +51,9 @@ fn mail_params() -> impl Strategy<Value = MailParams> {
             envid,
             auth,
             requiretls,
+            by,
+            hold,
+            mt_priority,
         },
     )
 }
@@ -59,8 +76,8 @@ fn letter() -> impl Strategy<Value = Letter> {
     let from = option::of(mailbox()).prop_map(|from| from.map_or(ReversePath::Null, ReversePath::Mailbox));
     let recipient = (mailbox(), rcpt_params()).prop_map(|(address, params)| Recipient::new(address, params));
     let recipients = proptest::collection::vec(recipient, 0..8);
-    (any::<u64>(), any::<u64>(), from, mail_params(), recipients, any::<u64>(), origin()).prop_map(
-        |(id, arrived, from, params, recipients, size, origin)| Letter {
+    (any::<u64>(), any::<u64>(), from, mail_params(), recipients, any::<u64>(), origin(), any::<bool>()).prop_map(
+        |(id, arrived, from, params, recipients, size, origin, bulk)| Letter {
             id: QueueId(id),
             arrived: Timestamp(arrived),
             from,
@@ -68,6 +85,7 @@ fn letter() -> impl Strategy<Value = Letter> {
             recipients,
             size,
             origin,
+            bulk,
         },
     )
 }
@@ -158,6 +176,26 @@ fn a_huge_count_takes_no_memory() {
     assert_eq!(decode_state(&octets), Err(DecodeError::Truncated));
 }
 
+/// A letter of a program that knew nothing of extras, octet for octet; and the same letter with them.
+#[test]
+fn a_letter_of_version_1_is_still_read() {
+    let old: &[u8] = b"\x01\xe8\x07\x07\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x01a\0\x09b.example\0\0";
+    let mut letter = decode_meta(QueueId(5), old).unwrap();
+    assert_eq!((letter.arrived, letter.size, letter.recipients.len()), (Timestamp(1_000), 7, 1));
+    assert_eq!((letter.params.clone(), letter.bulk), (MailParams::default(), false));
+    assert_eq!(encode_meta(&letter), old, "what has no extras is written as before");
+
+    letter.params.hold = Some(Hold::For(2));
+    letter.params.mt_priority = Some(-9);
+    letter.bulk = true;
+    let new = encode_meta(&letter);
+    assert_eq!((new[0], &new[1..old.len()], &new[old.len()..]), (2, &old[1..], &b"\x01\0\x01\x02\x01\0"[..]));
+    assert_eq!(decode_meta(QueueId(5), &new), Ok(letter));
+    assert_eq!(decode_meta(QueueId(5), &[&[3], &old[1..]].concat()), Err(DecodeError::Version(3)));
+    assert_eq!(decode_meta(QueueId(5), &[old, b"\0"].concat()), Err(DecodeError::Trailing));
+    assert_eq!(decode_meta(QueueId(5), &[&new[..new.len() - 1], b"\x13"].concat()), Err(DecodeError::BadTag));
+}
+
 #[test]
 fn a_letter_never_tried_is_due_at_its_arrival() {
     let letter = Letter {
@@ -168,6 +206,7 @@ fn a_letter_never_tried_is_due_at_its_arrival() {
         recipients: vec![Recipient::new("a@b.example".parse().unwrap(), RcptParams::default())],
         size: 7,
         origin: Origin::default(),
+        bulk: false,
     };
     let (read, states) = decode(letter.id, &encode_meta(&letter), &[]).unwrap();
     assert_eq!(read, letter);

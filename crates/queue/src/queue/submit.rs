@@ -41,7 +41,7 @@ impl Inner {
         // RFC 6531 §3.4 asks for SMTPUTF8 where something internationalized is in the letter. A client that always says
         // it must not keep a plain letter from a server without the extension.
         params.smtputf8 &= !is_ascii(&from, &recipients) || header.is_none_or(|facts| facts.eight_bit);
-        let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin });
+        let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin, bulk: false });
         let ticket = self.spool.append(id, encode_meta(&letter), prefix, draft);
         // The client may go away while the disk works: the letter is then kept, and must be delivered all the same.
         let mut storing = Storing { inner: self, letter, ticket: Some(ticket) };

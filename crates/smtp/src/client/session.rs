@@ -16,6 +16,7 @@ use crate::tls::TlsInfo;
 
 /// Where the session is.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a session lives on its connection, most of its time with a letter")]
 pub(super) enum Phase {
     /// Greeting, EHLO, STARTTLS, AUTH.
     Opening,

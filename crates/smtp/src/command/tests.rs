@@ -67,6 +67,7 @@ fn all_parameters_of_mail_are_read() {
         envid: Some("a+b".into()),
         auth: Some(Some("e=mc2@example.com".parse().unwrap())),
         requiretls: true,
+        ..Default::default()
     };
     assert_eq!(mail(line), Ok(wanted));
     assert_eq!(mail(" AUTH=<>"), Ok(MailParams { auth: Some(None), ..Default::default() }));
@@ -204,6 +205,7 @@ fn mail_params() -> impl Strategy<Value = MailParams> {
             envid,
             auth,
             requiretls,
+            ..Default::default()
         })
 }
 
