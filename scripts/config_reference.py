@@ -27,6 +27,8 @@ SECTIONS = [
     ("[delivery]", "delivery/src/config/mod.rs", "Config"),
     ("[delivery.timeout]", "delivery/src/config/times.rs", "Times"),
     ("[queue]", "queue/src/queue/config.rs", "QueueConfig"),
+    ("[queue.retry]", "queue/src/retry.rs", "RetryPolicy"),
+    ('[queue.retry_site."google.com"]', "queue/src/retry.rs", "RetryOverride"),
     ("[limits]", "reception/src/config/limits.rs", "Limits"),
     ("[limits.login]", "reception/src/config/limits.rs", "LoginLimits"),
     ("[passwords]", "reception/src/config/limits.rs", "Passwords"),

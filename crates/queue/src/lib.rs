@@ -36,5 +36,5 @@ pub use queue::{
     Selection, Site, Sites, Standing, Summary, Verdict, Worker,
 };
 pub use record::{Event, Recorder};
-pub use retry::RetryPolicy;
+pub use retry::{RetryOverride, RetryPolicy};
 pub use spool::{Body, Draft};

@@ -3,8 +3,8 @@
 //! # Invariants
 //! - Pure: the same letter and count give the same interval, so that tests and restarts agree.
 //!
-//! # Limits
-//! - The jitter spreads only the long tail (`then`). Earlier steps are spread by the attempts themselves.
+//! - A first attempt that is to be made at once is made at once; every other wait is moved at random, so that a burst that
+//!   was deferred together does not come back together.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct RetryPolicy {
     /// What to wait before each attempt after those.
     #[serde(with = "units::positive_duration")]
     pub then: Duration,
-    /// How far `then` is moved at random, to either side.
+    /// How far each wait is moved at random, to either side.
     #[serde(with = "units::percent")]
     pub jitter: u8,
     /// A letter that was not delivered for so long is given back to its sender.
@@ -45,7 +45,7 @@ impl Default for RetryPolicy {
             then: minutes(180),
             jitter: 20,
             give_up: minutes(5 * 24 * 60),
-            give_up_reports: minutes(2 * 24 * 60),
+            give_up_reports: minutes(24 * 60),
         }
     }
 }
@@ -54,8 +54,9 @@ impl RetryPolicy {
     /// What to wait before the next attempt, when `attempts` have been made.
     pub fn interval(&self, id: QueueId, attempts: u32) -> Duration {
         match self.intervals.get(attempts as usize) {
-            Some(interval) => *interval,
-            None => self.jittered(id, attempts),
+            Some(interval) if interval.is_zero() => Duration::ZERO,
+            Some(interval) => self.jittered(*interval, id, attempts),
+            None => self.jittered(self.then, id, attempts),
         }
     }
 
@@ -66,7 +67,8 @@ impl RetryPolicy {
 
     /// No attempt is due later than so long after the one before: what seems to be was planned while the clock was wrong.
     pub fn longest(&self) -> Duration {
-        self.intervals.iter().copied().fold(self.then.saturating_mul(2), Duration::max).max(Duration::from_secs(3600))
+        let longest = self.intervals.iter().copied().fold(self.then, Duration::max);
+        longest.saturating_mul(2).max(Duration::from_secs(3600))
     }
 
     /// When we give up on this letter.
@@ -74,13 +76,41 @@ impl RetryPolicy {
         letter.arrived.after(if letter.from.is_null() { self.give_up_reports } else { self.give_up })
     }
 
-    fn jittered(&self, id: QueueId, attempts: u32) -> Duration {
+    fn jittered(&self, wait: Duration, id: QueueId, attempts: u32) -> Duration {
         let span = 2 * u64::from(self.jitter.min(100));
         // In thousandths of a percent, so that letters of one burst do not fall into a few classes.
         let share = mix(id.0 ^ (u64::from(attempts) << 48)) % (span * 1000 + 1);
         let factor = 100_000 - u64::from(self.jitter.min(100)) * 1000 + share;
-        let millis = u128::from(factor) * self.then.as_millis() / 100_000;
+        let millis = u128::from(factor) * wait.as_millis() / 100_000;
         Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX).max(1))
+    }
+}
+
+/// Another schedule for one site or one domain. What is left out is as in `[queue.retry]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryOverride {
+    /// What to wait before the first attempt, before the second, and so on. The first counts where a letter comes in: it is
+    /// that of `[queue.retry]`.
+    #[serde(with = "units::optional_durations", skip_serializing_if = "Option::is_none")]
+    pub intervals: Option<Vec<Duration>>,
+    /// What to wait before each attempt after those.
+    #[serde(with = "units::optional_positive_duration", skip_serializing_if = "Option::is_none")]
+    pub then: Option<Duration>,
+    /// How far each wait is moved at random, to either side.
+    #[serde(with = "units::optional_percent", skip_serializing_if = "Option::is_none")]
+    pub jitter: Option<u8>,
+}
+
+impl RetryOverride {
+    /// The whole schedule: this, and the rest as in `base`.
+    pub fn over(&self, base: &RetryPolicy) -> RetryPolicy {
+        RetryPolicy {
+            intervals: self.intervals.as_ref().unwrap_or(&base.intervals).clone(),
+            then: self.then.unwrap_or(base.then),
+            jitter: self.jitter.unwrap_or(base.jitter),
+            ..*base
+        }
     }
 }
 

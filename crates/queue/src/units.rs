@@ -7,10 +7,11 @@
 //! | [`duration`] | [`Duration`] | `"250ms"`, `"0s"`, `"5m"`, `"1h30m"`, `"5d"` |
 //! | [`positive_duration`] | [`Duration`] | the same, but not zero |
 //! | [`durations`] | `Vec<Duration>` | `["0s", "2m"]` |
-//! | [`optional_duration`] | `Option<Duration>` | as above; leave the key out for none |
+//! | [`optional_duration`], [`optional_positive_duration`] | `Option<Duration>` | as above; leave the key out for none |
+//! | [`optional_durations`] | `Option<Vec<Duration>>` | as above |
 //! | [`size`] | `u64`, octets | `"0"`, `"512B"`, `"64KiB"`, `"25MB"`, `"1GB"` |
 //! | [`optional_size`] | `Option<u64>` | as above |
-//! | [`percent`] | `u8` | `"20%"` |
+//! | [`percent`], [`optional_percent`] | `u8`, `Option<u8>` | `"20%"` |
 //!
 //! # Invariants
 //! - A number without a unit is an error (zero aside): nobody has to remember which unit was meant.
@@ -242,8 +243,9 @@ macro_rules! optional_module {
 
             /// # Errors
             /// Only the serializer's own.
+            #[allow(clippy::clone_on_copy)]
             pub fn serialize<S: Serializer>(value: &Option<$ty>, output: S) -> Result<S::Ok, S::Error> {
-                value.map(Item).serialize(output)
+                value.clone().map(Item).serialize(output)
             }
         }
     };
@@ -256,4 +258,16 @@ optional_module!(
 optional_module!(
     /// `"25MB"` or absent, for serde's `with` (add `default`).
     optional_size, "super::size", u64
+);
+optional_module!(
+    /// `"2m"`, not zero, or absent, for serde's `with` (add `default`).
+    optional_positive_duration, "super::positive_duration", super::Duration
+);
+optional_module!(
+    /// `"20%"` or absent, for serde's `with` (add `default`).
+    optional_percent, "super::percent", u8
+);
+optional_module!(
+    /// `["0s", "2m"]` or absent, for serde's `with` (add `default`).
+    optional_durations, "super::durations", Vec<super::Duration>
 );

@@ -31,7 +31,7 @@ impl Inner {
             let now = Timestamp::now();
             if now.after(NAP) < before {
                 tracing::warn!("the clock was set back; attempts that it put off too far are made now");
-                let latest = now.after(state.config.retry.longest());
+                let latest = now.after(state.config.longest_wait());
                 state.scheduler.handle_clock_back(now, latest);
             }
             before = now;
@@ -163,7 +163,7 @@ impl State {
     fn due(&mut self, id: QueueId, read: &[Progress], now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
         let (ready, running) = self.scheduler.out_of(id);
         let states = self.warm.get(&id).map_or(read, |warm| &warm.states);
-        let latest = now.after(self.config.retry.longest());
+        let latest = now.after(self.config.longest_wait());
         let mut due = RecipientSet::default();
         let mut next = None;
         for (index, progress) in states.iter().enumerate() {

@@ -1,10 +1,14 @@
 //! The queue's part of the configuration.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smtp::{Host, Mailbox};
 
-use crate::retry::RetryPolicy;
+use crate::retry::{RetryOverride, RetryPolicy};
 use crate::units;
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,6 +22,10 @@ pub struct QueueConfig {
     pub host_name: String,
     /// When a deferred letter is tried again, and when it is given back.
     pub retry: RetryPolicy,
+    /// Another schedule for all that goes to one site, by its name: `[queue.retry_site."google.com"]`.
+    pub retry_site: BTreeMap<String, RetryOverride>,
+    /// Another schedule for one recipient domain: `[queue.retry_domain."example.com"]`. It goes before its site's.
+    pub retry_domain: BTreeMap<String, RetryOverride>,
     /// Connections outward, over all sites.
     pub workers: usize,
     /// Free space on the disk below which no letter is taken; half as much again as the letter itself is added.
@@ -38,10 +46,41 @@ impl Default for QueueConfig {
             data_dir: PathBuf::new(),
             host_name: "localhost".to_owned(),
             retry: RetryPolicy::default(),
+            retry_site: BTreeMap::new(),
+            retry_domain: BTreeMap::new(),
             workers: 500,
             min_free: 64_000_000,
             hot_memory: 64 << 20,
             records_max: 256 << 20,
         }
     }
+}
+
+impl QueueConfig {
+    /// The schedule for this recipient at this site: its domain's over its site's over the general one.
+    pub fn retry_for(&self, site: &str, recipient: &Mailbox) -> Cow<'_, RetryPolicy> {
+        if self.retry_site.is_empty() && self.retry_domain.is_empty() {
+            return Cow::Borrowed(&self.retry);
+        }
+        let domain = match &recipient.host {
+            Host::Domain(domain) => domain.as_ascii(),
+            Host::Literal(_) => "",
+        };
+        let mut policy = Cow::Borrowed(&self.retry);
+        for found in [named(&self.retry_site, site), named(&self.retry_domain, domain)].into_iter().flatten() {
+            policy = Cow::Owned(found.over(&policy));
+        }
+        policy
+    }
+
+    /// No attempt is due later than so long after the one before, whatever the schedule: see [`RetryPolicy::longest`].
+    pub fn longest_wait(&self) -> Duration {
+        let others = self.retry_site.values().chain(self.retry_domain.values());
+        others.map(|other| other.over(&self.retry).longest()).fold(self.retry.longest(), Duration::max)
+    }
+}
+
+/// The tables are small, and asked only where a letter was deferred.
+fn named<'a>(table: &'a BTreeMap<String, RetryOverride>, name: &str) -> Option<&'a RetryOverride> {
+    table.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, found)| found)
 }

@@ -168,7 +168,7 @@ impl Inner {
         let (mut state, now) = (self.lock(), Timestamp::now());
         let expires = state.config.retry.expiry(&letter);
         // The clock was wrong when that was planned.
-        let due = if due > now.after(state.config.retry.longest()) { now } else { due };
+        let due = if due > now.after(state.config.longest_wait()) { now } else { due };
         state.scheduler.handle_waiting(id, expires, due);
     }
 

@@ -39,7 +39,7 @@ impl Inner {
         let now = Timestamp::now();
         let (steps, ended) = {
             let mut state = self.lock();
-            let taken = state.take_in(now, letter, recipients, said);
+            let taken = state.take_in(now, site, letter, recipients, said);
             self.write_back(&mut state, letter.id);
             state.scheduler.handle_free(worker);
             state.reports += usize::from(!taken.1.is_empty());
@@ -137,19 +137,22 @@ impl State {
     fn take_in(
         &mut self,
         now: Timestamp,
+        site: &Site,
         letter: &Letter,
         recipients: &RecipientSet,
         said: &[RecipientOutcome],
     ) -> (Vec<Step>, Vec<Ended>) {
-        let policy = &self.config.retry;
-        let expired = now >= policy.expiry(letter);
+        let config = Arc::clone(&self.config);
+        let expired = now >= config.retry.expiry(letter);
         let (mut steps, mut ended) = (Vec::with_capacity(said.len()), Vec::new());
         let mut released = recipients.clone();
         for (index, said) in recipients.iter().zip(said) {
-            let attempts = letter.recipients.get(index).map_or(0, |recipient| attempts(&recipient.state)) + 1;
+            let Some(recipient) = letter.recipients.get(index) else { continue };
+            let attempts = attempts(&recipient.state) + 1;
             let last = LastReply { at: now, reply: said.reply.clone(), by: said.by.clone() };
             let event = event(said.verdict, expired);
-            let next = (event == Event::Deferred).then(|| policy.next_attempt(letter.id, attempts, now));
+            let again = || config.retry_for(&site.0, &recipient.address).next_attempt(letter.id, attempts, now);
+            let next = (event == Event::Deferred).then(again);
             steps.push(Step { index, event, next });
             // Not there: an operator dropped the letter meanwhile.
             let Some(progress) = self.warm.get_mut(&letter.id).and_then(|warm| warm.states.get_mut(index)) else {

@@ -1,20 +1,47 @@
 use super::*;
+use crate::queue::QueueConfig;
 
 const ID: QueueId = QueueId(77);
 
 #[test]
 fn the_default_grows_from_nothing_to_three_hours() {
-    let policy = RetryPolicy::default();
-    let minutes: Vec<u64> = (0..8).map(|n| policy.interval(ID, n).as_secs() / 60).collect();
-    assert_eq!(minutes, [0, 2, 5, 10, 20, 40, 60, 120]);
+    let policy = RetryPolicy { jitter: 0, ..RetryPolicy::default() };
+    let minutes: Vec<u64> = (0..9).map(|n| policy.interval(ID, n).as_secs() / 60).collect();
+    assert_eq!(minutes, [0, 2, 5, 10, 20, 40, 60, 120, 180]);
+    assert_eq!((policy.give_up.as_secs(), policy.give_up_reports.as_secs()), (5 * 86_400, 86_400));
 }
 
 #[test]
-fn the_tail_stays_within_its_jitter_and_uses_it() {
+fn each_wait_stays_within_its_jitter_and_uses_it() {
     let policy = RetryPolicy::default();
-    let tail: Vec<f64> = (0..1000).map(|n| policy.interval(QueueId(n), 8).as_secs_f64() / 3600.0).collect();
-    assert!(tail.iter().all(|h| (2.4..=3.6).contains(h)));
-    assert!(tail.iter().any(|h| *h < 2.6) && tail.iter().any(|h| *h > 3.4));
+    for (attempts, minutes) in [(1, 2.0), (2, 5.0), (7, 120.0), (8, 180.0), (50, 180.0)] {
+        let share = |n| policy.interval(QueueId(n), attempts).as_secs_f64() / 60.0 / minutes;
+        let shares: Vec<f64> = (0..1000).map(share).collect();
+        assert!(shares.iter().all(|share| (0.8..=1.2).contains(share)), "{attempts}");
+        assert!(shares.iter().any(|share| *share < 0.85) && shares.iter().any(|share| *share > 1.15), "{attempts}");
+    }
+    assert!((0..1000).all(|n| policy.interval(QueueId(n), 0).is_zero()), "a fresh letter is tried at once");
+}
+
+#[test]
+fn a_table_for_a_site_or_a_domain_inherits_what_it_leaves_out() {
+    let config: QueueConfig = serde_json::from_str(
+        r#"{"retry": {"jitter": "0%", "then": "1h"},
+            "retry_site": {"google.com": {"intervals": ["0s", "7m"], "then": "9h"}},
+            "retry_domain": {"Slow.example": {"then": "5h"}}}"#,
+    )
+    .unwrap();
+    let wait = |site: &str, to: &str, attempts| {
+        config.retry_for(site, &to.parse().unwrap()).interval(ID, attempts).as_secs() / 60
+    };
+    assert_eq!([1, 2, 90].map(|n| wait("other", "a@b.example", n)), [2, 5, 60]);
+    assert_eq!([1, 2, 90].map(|n| wait("google.com", "a@b.example", n)), [7, 540, 540]);
+    assert_eq!([1, 2, 90].map(|n| wait("google.com", "a@slow.example", n)), [7, 300, 300], "the domain goes before");
+    assert_eq!([1, 2, 90].map(|n| wait("other", "a@slow.example", n)), [2, 5, 300]);
+    assert!(config.longest_wait() >= Duration::from_secs(9 * 3600), "or it would be taken for a broken clock's");
+    let written = serde_json::to_string(&config).unwrap();
+    assert_eq!(serde_json::from_str::<QueueConfig>(&written).unwrap().retry_site, config.retry_site);
+    assert!(serde_json::from_str::<QueueConfig>(r#"{"retry_site": {"x": {"thn": "1h"}}}"#).is_err());
 }
 
 #[test]
