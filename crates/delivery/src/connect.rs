@@ -10,6 +10,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use dns::Resolver;
 use rustls::pki_types::ServerName;
@@ -19,9 +20,11 @@ use smtp::{AddressLiteral, Host, Reply};
 
 use crate::Mailboxes;
 use crate::config::{Config, Endpoint, IpVersions};
+use crate::dead::DeadServers;
 use crate::dial::{Address, Dial};
 use crate::drive::{Connection, Watch};
-use crate::mx::{self, Planner, Unroutable};
+use crate::finder::Finder;
+use crate::mx::{self, Unroutable};
 use crate::outcome::{OURSELVES, Trouble};
 use crate::route::{NextHop, Relay, Router, Server};
 use crate::tls::{Tls, Trust};
@@ -36,27 +39,26 @@ pub(crate) struct State {
     pub(crate) tls: Tls,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) mailboxes: Arc<dyn Mailboxes>,
+    pub(crate) finder: Finder,
+    pub(crate) dead: DeadServers,
 }
 
 impl State {
     /// A connection on which letters for this next hop may be sent. `passed`: servers that have said not now to this letter.
     pub(crate) async fn open(&self, hop: &NextHop, passed: &[String], watch: Watch<'_>) -> Result<Connection, Trouble> {
         match hop {
-            NextHop::Relay(relay) => first_open(self.relay_dials(relay).await?, watch).await,
+            NextHop::Relay(relay) => first_open(self.relay_dials(relay).await?, &self.dead, watch).await,
             NextHop::Mx(domain) => {
-                let planner = Planner {
-                    domain,
-                    hostname: &self.hostname,
-                    listening: &self.listening,
-                    port: self.config.mx_port,
-                    allow_loopback: self.config.allow_loopback_mx,
-                    ip: self.config.ip,
-                };
-                let plan = mx::resolve(&*self.resolver, &planner).await.map_err(|why| Trouble::unroutable(&why))?;
-                let addresses =
-                    plan.hosts.iter().flat_map(|host| host.addresses.iter().map(|ip| (host.name.as_str(), *ip)));
+                let known = self.find(domain).await;
+                let plan = known.plan.map_err(|why| Trouble::unroutable(&why))?;
+                let addresses = plan.addresses(&mut mx::random_below).into_iter();
                 let dials = addresses.map(|(name, ip)| self.mx_dial(name, ip));
-                first_open(dials.filter(|dial| !passed.contains(&dial.peer)).collect(), watch).await
+                let dials = dials.filter(|dial| !passed.contains(&dial.peer)).collect();
+                let opened = first_open(dials, &self.dead, watch).await;
+                if opened.as_ref().is_err_and(|trouble| trouble.unreached) {
+                    self.finder.forget(domain.as_ascii());
+                }
+                opened
             }
             NextHop::Literal(ip) => {
                 if mx::is_us(&self.listening, self.config.mx_port, *ip) {
@@ -65,7 +67,7 @@ impl State {
                 if !self.config.allow_loopback_mx && !mx::is_reachable(*ip) {
                     return Err(Trouble::unroutable(&Unroutable::OnlyLoopback(AddressLiteral(*ip).to_string())));
                 }
-                first_open(vec![self.mx_dial(&ip.to_string(), *ip)], watch).await
+                first_open(vec![self.mx_dial(&ip.to_string(), *ip)], &self.dead, watch).await
             }
             NextHop::Maildir(_) | NextHop::Catch(_) => {
                 Err(Trouble::ours(Reply::new(451, (4, 3, 5), "a mailbox is not reached by a connection")))
@@ -202,13 +204,30 @@ pub(crate) fn peer_words(name: &str, address: SocketAddr) -> String {
     }
 }
 
-/// Tries one after the other.
-pub(crate) async fn first_open(dials: Vec<Dial<'_>>, watch: Watch<'_>) -> Result<Connection, Trouble> {
+/// Tries one after the other; those that could not be reached lately come last.
+pub(crate) async fn first_open(
+    mut dials: Vec<Dial<'_>>,
+    dead: &DeadServers,
+    watch: Watch<'_>,
+) -> Result<Connection, Trouble> {
     let mut told: Option<Trouble> = None;
+    let now = Instant::now();
+    dials.sort_by_cached_key(|dial| dial.address.socket().is_some_and(|server| dead.is_resting(server, now)));
+    let mut reached = false;
     for dial in dials {
+        let server = dial.address.socket();
         match open_or_plain(dial, watch).await {
-            Ok(connection) => return Ok(connection),
+            Ok(connection) => {
+                server.into_iter().for_each(|server| dead.answered(server));
+                return Ok(connection);
+            }
             Err(trouble) => {
+                match server {
+                    Some(server) if trouble.unreached => dead.failed(server, Instant::now()),
+                    Some(server) => dead.answered(server),
+                    None => {}
+                }
+                reached |= !trouble.unreached;
                 tracing::debug!(by = trouble.by, reply = %trouble.reply, "server passed over");
                 // What a server said tells more than that another one did not answer.
                 if told.as_ref().is_none_or(|before| before.by == OURSELVES) {
@@ -217,7 +236,9 @@ pub(crate) async fn first_open(dials: Vec<Dial<'_>>, watch: Watch<'_>) -> Result
             }
         }
     }
-    Err(told.unwrap_or_else(|| Trouble::ours(Reply::new(451, (4, 4, 4), "there is no server to connect to"))))
+    let none = || Trouble::ours(Reply::new(451, (4, 4, 4), "there is no server to connect to"));
+    let told = told.unwrap_or_else(none);
+    Err(Trouble { unreached: told.unreached && !reached, ..told })
 }
 
 async fn open_or_plain(mut dial: Dial<'_>, watch: Watch<'_>) -> Result<Connection, Trouble> {

@@ -21,6 +21,15 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    pub(crate) fn socket(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 /// All that is needed to reach one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Dial<'a> {

@@ -29,17 +29,21 @@
 
 pub mod config;
 mod connect;
+mod dead;
 mod dial;
 mod drive;
+mod finder;
 mod local;
 pub mod maildir;
 pub mod mx;
 mod needs;
 mod open;
 pub mod outcome;
+mod place;
 mod remote;
 pub mod route;
 pub mod send;
+mod site;
 mod stream;
 mod tls;
 mod worker;
@@ -104,7 +108,8 @@ impl Setup {
         config.check()?;
         let router = Router::new(&config)?;
         let tls = tls::Tls::new(authorities).map_err(|error| ConfigError::Tls(error.to_string()))?;
-        Ok(State { config, hostname, listening, router, tls, resolver, mailboxes })
+        let (finder, dead) = (finder::Finder::default(), dead::DeadServers::default());
+        Ok(State { config, hostname, listening, router, tls, resolver, mailboxes, finder, dead })
     }
 }
 

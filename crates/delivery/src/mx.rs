@@ -27,12 +27,16 @@ pub const MAX_ADDRESSES: usize = 10;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     pub hosts: Vec<PlannedHost>,
+    /// The names that the MX records give, servers behind ourselves left out: what two domains with the same servers have in
+    /// common. Those without an address are among them.
+    pub names: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedHost {
     /// The name that it is greeted and verified by.
     pub name: String,
+    pub preference: u16,
     pub addresses: Vec<IpAddr>,
 }
 
@@ -132,8 +136,9 @@ impl Planner<'_> {
     pub fn plan(&self, found: Vec<Found>) -> Result<Plan, Unroutable> {
         let ours = found.iter().filter(|found| found.addresses.iter().flatten().any(|ip| self.is_us(*ip)));
         let cut = ours.map(|found| found.mx.preference).min();
-        let (mut hosts, mut trouble, mut unusable) = (Vec::new(), None, false);
+        let (mut hosts, mut trouble, mut unusable, mut names) = (Vec::new(), None, false, Vec::new());
         for found in found.into_iter().filter(|found| cut.is_none_or(|cut| found.mx.preference < cut)) {
+            names.push(found.mx.exchange.clone());
             match found.addresses {
                 Err(error) => trouble = trouble.or(Some(error)),
                 Ok(mut addresses) => {
@@ -141,14 +146,14 @@ impl Planner<'_> {
                     addresses.retain(|ip| self.allow_loopback || is_reachable(*ip));
                     unusable |= addresses.len() < before;
                     if !addresses.is_empty() {
-                        hosts.push(PlannedHost { name: found.mx.exchange, addresses });
+                        hosts.push(PlannedHost { name: found.mx.exchange, preference: found.mx.preference, addresses });
                     }
                 }
             }
         }
         let domain = || self.domain.as_ascii().to_string();
         match (hosts.is_empty(), trouble, cut) {
-            (false, ..) => Ok(limited(hosts)),
+            (false, ..) => Ok(Plan { hosts: limited(hosts), names }),
             (true, Some(error), _) => Err(error.into()),
             (true, None, Some(_)) => Err(Unroutable::LoopsToUs(domain())),
             (true, None, None) if unusable => Err(Unroutable::OnlyLoopback(domain())),
@@ -181,7 +186,7 @@ pub fn interleaved(v6: Vec<IpAddr>, v4: Vec<IpAddr>) -> Vec<IpAddr> {
     (0..most).flat_map(|i| [v6.get(i), v4.get(i)]).flatten().copied().collect()
 }
 
-fn limited(mut hosts: Vec<PlannedHost>) -> Plan {
+fn limited(mut hosts: Vec<PlannedHost>) -> Vec<PlannedHost> {
     hosts.truncate(MAX_HOSTS);
     let (mut left, mut later) = (MAX_ADDRESSES, hosts.len());
     for host in &mut hosts {
@@ -190,7 +195,18 @@ fn limited(mut hosts: Vec<PlannedHost>) -> Plan {
         host.addresses.truncate(left.saturating_sub(later).max(1));
         left = left.saturating_sub(host.addresses.len());
     }
-    Plan { hosts }
+    hosts
+}
+
+impl Plan {
+    /// The addresses to try, best first; those preferred alike in another order each time, as in [`exchanges`]: a plan that
+    /// is remembered must not lead all letters to one of them.
+    pub(crate) fn addresses(&self, shuffle: &mut dyn FnMut(usize) -> usize) -> Vec<(&str, IpAddr)> {
+        let mut hosts: Vec<&PlannedHost> = self.hosts.iter().collect();
+        shuffled(&mut hosts, shuffle);
+        hosts.sort_by_key(|host| host.preference);
+        hosts.iter().flat_map(|host| host.addresses.iter().map(|ip| (host.name.as_str(), *ip))).collect()
+    }
 }
 
 /// Fisher and Yates; `below(n)` gives a number below n.
@@ -208,9 +224,10 @@ pub(crate) fn random_below(n: usize) -> usize {
 /// Asks the DNS for the plan of `planner.domain`.
 pub async fn resolve(resolver: &dyn Resolver, planner: &Planner<'_>) -> Result<Plan, Unroutable> {
     let answer = resolver.mx(planner.domain.as_ascii()).await?;
-    let mut found = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     let mut usable = 0;
-    for mx in exchanges(planner, answer, &mut random_below)? {
+    let exchanges = exchanges(planner, answer, &mut random_below)?;
+    for mx in exchanges.iter().cloned() {
         let addresses = addresses(resolver, &mx.exchange, planner.ip).await;
         let us = addresses.iter().flatten().any(|ip| planner.is_us(*ip));
         usable += usize::from(addresses.as_ref().is_ok_and(|found| !found.is_empty()));
@@ -220,7 +237,13 @@ pub async fn resolve(resolver: &dyn Resolver, planner: &Planner<'_>) -> Result<P
             break;
         }
     }
-    planner.plan(found)
+    let asked = found.len();
+    let mut plan = planner.plan(found)?;
+    if usable >= MAX_HOSTS {
+        // The names that were not asked for are servers of the domain all the same.
+        plan.names.extend(exchanges.into_iter().skip(asked).map(|mx| mx.exchange));
+    }
+    Ok(plan)
 }
 
 /// The addresses of a host; empty where it has none.

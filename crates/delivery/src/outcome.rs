@@ -34,11 +34,13 @@ pub struct Trouble {
     pub by: String,
     pub tls: String,
     pub verdict: Verdict,
+    /// No server answered at all.
+    pub(crate) unreached: bool,
 }
 
 impl Trouble {
     pub(crate) fn ours(reply: Reply) -> Self {
-        Self { reply, by: OURSELVES.into(), tls: String::new(), verdict: Verdict::Deferred }
+        Self { reply, by: OURSELVES.into(), tls: String::new(), verdict: Verdict::Deferred, unreached: false }
     }
 
     pub(crate) fn unroutable(why: &Unroutable) -> Self {
@@ -56,7 +58,7 @@ impl Trouble {
             io::ErrorKind::TimedOut => format!("{peer} did not answer in time"),
             _ => format!("no connection to {peer}: {error}"),
         };
-        Self::ours(Reply::new(451, (4, 4, 1), "").with_text(text))
+        Self { unreached: true, ..Self::ours(Reply::new(451, (4, 4, 1), "").with_text(text)) }
     }
 
     pub(crate) fn closed(peer: &str, closed: &Closed, tls: Option<&TlsInfo>) -> Self {
@@ -68,11 +70,14 @@ impl Trouble {
             Closed::Refused { reply, .. } => (reply.clone(), peer),
             other => (words_for(peer, other), OURSELVES),
         };
-        Self { reply, by: by.into(), tls: tls.map(tls_words).unwrap_or_default(), verdict: Verdict::Deferred }
+        let tls = tls.map(tls_words).unwrap_or_default();
+        // A server that takes connections and says nothing costs as much time as one that takes none.
+        let unreached = matches!(closed, Closed::Timeout(Stage::Connect | Stage::Greeting));
+        Self { reply, by: by.into(), tls, verdict: Verdict::Deferred, unreached }
     }
 
     pub(crate) fn outcome(&self) -> RecipientOutcome {
-        let Self { reply, by, tls, verdict } = self.clone();
+        let Self { reply, by, tls, verdict, unreached: _ } = self.clone();
         RecipientOutcome { verdict, reply, by, tls }
     }
 

@@ -13,6 +13,7 @@ use smtp::{Capabilities, Host, TlsInfo};
 
 use crate::config::{Endpoint, IpVersions, Times};
 use crate::connect::{addresses_of, first_open, name_of, peer_words, server_name, trust};
+use crate::dead::DeadServers;
 use crate::dial::{Address, Dial};
 use crate::drive::Line;
 use crate::outcome::Trouble;
@@ -75,7 +76,7 @@ pub async fn send_one(
         watch(line);
     };
     let dials = dials(to, resolver, &tls).await?;
-    let mut connection = first_open(dials, &mut watch_auth).await?;
+    let mut connection = first_open(dials, &DeadServers::default(), &mut watch_auth).await?;
     let opened_in = begun.elapsed();
     let delivery = connection.deliver(message, body, &mut watch_auth).await;
     let took = begun.elapsed();
