@@ -35,6 +35,6 @@ pub use queue::{
     Attempt, Details, Filter, Last, OpenError, Outcome, Queue, QueueConfig, RecipientDetails, RecipientOutcome,
     Selection, Site, Sites, Standing, Summary, Verdict, Worker,
 };
-pub use record::{Event, Recorder};
+pub use record::{Event, Recorder, RecordsConfig};
 pub use retry::{RetryOverride, RetryPolicy};
 pub use spool::{Body, Draft};

@@ -150,7 +150,7 @@ impl Queue {
     /// The folder is in use or cannot be read or written.
     pub fn open(config: QueueConfig, sites: Arc<dyn Sites>) -> Result<Self, OpenError> {
         let dir = config.data_dir.join("records");
-        let recorder = Recorder::open(&dir, config.records_max)
+        let recorder = Recorder::open_with(&dir, config.records.clone())
             .map_err(|error| OpenError::Records { dir: dir.display().to_string(), error })?;
         Self::open_on(config, sites, Arc::new(RealDisk), recorder)
     }

@@ -8,6 +8,7 @@
 //! # Invariants
 //! - Writing a record never waits for the disk: lines are handed to a thread of their own; what does not fit is counted.
 //! - Each line is one valid JSON object, whatever a peer said; its words are cut at [`TEXT_MOST`] characters.
+//! - Each line that this crate's tests write fits docs/reference/records.schema.json: see `schema`.
 //!
 //! # Limits
 //! - Records are not synced: after a power failure the last lines may be missing. The spool is what counts.
@@ -22,12 +23,19 @@ use smtp::{Mailbox, Reply, ReversePath};
 
 use crate::letter::{QueueId, Timestamp};
 
+mod config;
+mod files;
 mod history;
 mod json;
+mod keeper;
+mod output;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use config::RecordsConfig;
 pub use history::history;
 use writer::Writer;
 
@@ -83,14 +91,21 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Writes into this folder, which is made if it is not there. A file that grows past `most` octets is renamed to
-    /// `records.1.jsonl`, that one to `records.2.jsonl`, and so on up to nine.
+    /// Writes into this folder, which is made if it is not there. A file that grows past `most` octets is put away.
     ///
     /// # Errors
     /// The folder or the file cannot be made.
     pub fn open(dir: impl Into<PathBuf>, most: u64) -> io::Result<Self> {
+        Self::open_with(dir, RecordsConfig { max_size: most, ..RecordsConfig::default() })
+    }
+
+    /// The same with everything that can be said about it.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be made.
+    pub fn open_with(dir: impl Into<PathBuf>, config: RecordsConfig) -> io::Result<Self> {
         let dir = dir.into();
-        Ok(Self { writer: Some(Arc::new(Writer::start(&dir, most)?)), dir })
+        Ok(Self { writer: Some(Arc::new(Writer::start(&dir, config)?)), dir })
     }
 
     /// Writes nowhere; for tests and tools.
@@ -102,6 +117,13 @@ impl Recorder {
     pub fn keep_free(&self, octets: u64) {
         if let Some(writer) = &self.writer {
             writer.keep_free(octets);
+        }
+    }
+
+    /// From now on files are put away and kept by these figures.
+    pub fn reconfigure(&self, config: RecordsConfig) {
+        if let Some(writer) = &self.writer {
+            writer.reconfigure(config);
         }
     }
 
@@ -257,6 +279,8 @@ impl Line<'_> {
 
     /// Hands the line over.
     pub fn write(mut self) {
+        #[cfg(test)]
+        schema::hold(&format!("{}}}", self.text));
         if let Some(writer) = &self.recorder.writer {
             self.text.push_str("}\n");
             writer.add(&self.text);

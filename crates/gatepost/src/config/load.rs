@@ -84,6 +84,9 @@ fn explain(source: &Source, error: &toml::de::Error) -> Problem {
     if problem.message == "invalid socket address syntax" {
         return problem.help("an address and a port: \"0.0.0.0:25\", \"[::]:25\" or \"127.0.0.1:2525\"");
     }
+    if problem.message.contains("unknown field `records_max`") {
+        return problem.help("it is a section of its own now:\n[records]\nmax_size = \"256MiB\"");
+    }
     if problem.message.contains("unknown field") {
         return problem.help("`gatepost config example` explains every key");
     }
@@ -134,6 +137,12 @@ mod tests {
             message.contains("host_name") && message.contains("hostname`") && message.contains("gatepost.toml:2"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_key_that_has_moved_says_where() {
+        let message = error(&format!("{SMALLEST}[queue]\nrecords_max = \"1GB\"\n"));
+        assert!(message.contains("[records]") && message.contains("max_size"), "{message}");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct Config {
     #[serde(default)]
     pub queue: queue::QueueConfig,
     #[serde(default)]
+    pub records: queue::RecordsConfig,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub passwords: Passwords,

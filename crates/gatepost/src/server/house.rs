@@ -119,6 +119,7 @@ fn queue_config(config: &Config) -> queue::QueueConfig {
     let mut queue = config.queue.clone();
     queue.data_dir = config.server.data_dir.clone();
     queue.host_name = config.server.hostname.0.to_string();
+    queue.records = config.records.clone();
     queue
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smtp::{Host, Mailbox};
 
+use crate::record::RecordsConfig;
 use crate::retry::{RetryOverride, RetryPolicy};
 use crate::units;
 
@@ -35,9 +36,9 @@ pub struct QueueConfig {
     /// Memory for the text of fresh letters, so that they need not be read from the disk.
     #[serde(with = "units::size")]
     pub hot_memory: u64,
-    /// Size at which the file of records is put away and a new one begun; ten are kept.
-    #[serde(with = "units::size")]
-    pub records_max: u64,
+    /// Filled in by the program: a section of its own.
+    #[serde(skip)]
+    pub records: RecordsConfig,
 }
 
 impl Default for QueueConfig {
@@ -51,7 +52,7 @@ impl Default for QueueConfig {
             workers: 500,
             min_free: 64_000_000,
             hot_memory: 64 << 20,
-            records_max: 256 << 20,
+            records: RecordsConfig::default(),
         }
     }
 }

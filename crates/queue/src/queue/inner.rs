@@ -140,6 +140,7 @@ impl Inner {
 
     pub fn reconfigure(&self, config: QueueConfig) {
         self.recorder.keep_free(config.min_free / 2);
+        self.recorder.reconfigure(config.records.clone());
         let mut state = self.lock();
         let data_dir = state.config.data_dir.clone();
         state.config = Arc::new(QueueConfig { data_dir, ..config });

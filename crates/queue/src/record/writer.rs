@@ -1,26 +1,31 @@
 //! The thread that writes lines: callers append to a buffer, the thread takes it whole.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+
+use super::config::RecordsConfig;
+use super::keeper::{self, House};
+use super::output::Output;
+use crate::letter::Timestamp;
 
 /// What may wait for the disk; past that lines are lost and counted.
 const BUFFER_MOST: usize = 8 << 20;
 /// How long lines gather before they are written: one wake-up and one write for many.
 const GATHER: Duration = Duration::from_millis(20);
-const OLD_FILES: u32 = 9;
+/// How often the age of the file is looked at while nothing is written.
+const LOOK: Duration = Duration::from_secs(60);
 /// How often a full disk is mentioned again.
 const COMPLAIN: Duration = Duration::from_secs(3600);
 
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -31,6 +36,9 @@ struct Shared {
     written: Condvar,
     /// Octets of the disk that are not for records.
     reserve: AtomicU64,
+    config: Mutex<RecordsConfig>,
+    /// For the keeper, which may be in the midst of a file.
+    stop: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -50,14 +58,34 @@ impl Shared {
     }
 }
 
+impl House for Shared {
+    fn config(&self) -> RecordsConfig {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn reserve(&self) -> u64 {
+        self.reserve.load(Ordering::Relaxed)
+    }
+
+    fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+}
+
 impl Writer {
-    pub fn start(dir: &Path, most: u64) -> io::Result<Self> {
+    pub fn start(dir: &Path, config: RecordsConfig) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let output = Output::open(dir.join("records.jsonl"), most)?;
-        let shared = Arc::new(Shared::default());
-        let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("records".into()).spawn(move || run(&for_thread, output))?;
-        Ok(Self { shared, thread: Some(thread) })
+        let output = Output::open(dir)?;
+        let shared = Arc::new(Shared { config: Mutex::new(config), ..Shared::default() });
+        let (bell, rung) = sync_channel(1);
+        let (writes, keeps, folder) = (Arc::clone(&shared), Arc::clone(&shared), dir.to_owned());
+        let writer = Builder::new().name("records".into()).spawn(move || run(&writes, output, &bell))?;
+        let keeper = Builder::new().name("records-old".into()).spawn(move || keeper::run(&folder, &*keeps, &rung))?;
+        Ok(Self { shared, threads: vec![writer, keeper] })
+    }
+
+    pub fn reconfigure(&self, config: RecordsConfig) {
+        *self.shared.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     pub fn add(&self, line: &str) {
@@ -95,8 +123,9 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.shared.buffer().stop = true;
+        self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.filled.notify_one();
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // A panic there was reported when it happened.
             let _ = thread.join();
         }
@@ -113,16 +142,22 @@ impl Drop for End<'_> {
     }
 }
 
-fn run(shared: &Shared, mut output: Output) {
+fn run(shared: &Shared, mut output: Output, keeper: &SyncSender<()>) {
     let _end = End(shared);
-    let mut complained: Option<Instant> = None;
+    let mut complaint = Complaint::default();
     let mut spare = Vec::new();
     let mut buffer = shared.buffer();
     loop {
         while buffer.lines == 0 && !buffer.stop {
             buffer.hurry = false;
             shared.written.notify_all();
-            buffer = shared.filled.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+            let (waited, slept) = shared.filled.wait_timeout(buffer, LOOK).unwrap_or_else(PoisonError::into_inner);
+            buffer = waited;
+            if slept.timed_out() && buffer.lines == 0 {
+                drop(buffer);
+                complaint.hear(output.tend(&shared.config(), Timestamp::now()), 0, keeper);
+                buffer = shared.buffer();
+            }
         }
         if buffer.lines == 0 {
             shared.written.notify_all();
@@ -134,78 +169,39 @@ fn run(shared: &Shared, mut output: Output) {
         let lines = std::mem::take(&mut buffer.lines);
         buffer.writing = true;
         drop(buffer);
-        let result = output.write(&spare, shared.reserve.load(Ordering::Relaxed));
+        let result = output.write(&spare, shared.reserve(), &shared.config(), Timestamp::now());
         spare.clear();
         // A burst need not be paid for forever.
         spare.shrink_to(256 << 10);
         buffer = shared.buffer();
         buffer.writing = false;
         buffer.lost += if result.is_err() { lines } else { 0 };
-        let lost = buffer.lost;
+        complaint.hear(result, buffer.lost, keeper);
+    }
+}
+
+/// When it was last said that records cannot be written: a disk stays full for many lines.
+#[derive(Default)]
+struct Complaint(Option<Instant>);
+
+impl Complaint {
+    /// Says what went wrong, and rings for the keeper where a file was put away.
+    fn hear(&mut self, result: io::Result<bool>, lost: u64, keeper: &SyncSender<()>) {
         match result {
-            // A disk stays full for many lines.
-            Err(error) if complained.is_none_or(|at| at.elapsed() >= COMPLAIN) => {
-                complained = Some(Instant::now());
+            Err(error) if self.0.is_none_or(|at| at.elapsed() >= COMPLAIN) => {
+                self.0 = Some(Instant::now());
                 tracing::error!(%error, lost, "records cannot be written; the lines are lost until they can");
             }
-            Ok(()) if complained.take().is_some() => tracing::warn!(lost, "records are written again"),
-            _ => {}
-        }
-    }
-}
-
-struct Output {
-    path: PathBuf,
-    file: File,
-    size: u64,
-    most: u64,
-    /// The last line may have no end.
-    torn: bool,
-}
-
-impl Output {
-    fn open(path: PathBuf, most: u64) -> io::Result<Self> {
-        // Addresses are nobody else's business.
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-        let size = file.metadata()?.len();
-        Ok(Self { path, file, size, most, torn: false })
-    }
-
-    fn write(&mut self, text: &[u8], reserve: u64) -> io::Result<()> {
-        if reserve > 0 && self.free_space().is_some_and(|free| free < reserve.saturating_add(text.len() as u64)) {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        if self.size > 0 && self.size + text.len() as u64 > self.most {
-            self.rotate()?;
-        }
-        if std::mem::replace(&mut self.torn, true) {
-            self.file.write_all(b"\n")?;
-        }
-        self.file.write_all(text)?;
-        self.torn = false;
-        self.size += text.len() as u64;
-        Ok(())
-    }
-
-    fn free_space(&self) -> Option<u64> {
-        let info = rustix::fs::fstatvfs(&self.file).ok()?;
-        Some(info.f_bavail.saturating_mul(info.f_frsize))
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        for n in (0..OLD_FILES).rev() {
-            let (from, to) = (numbered(&self.path, n), numbered(&self.path, n + 1));
-            match std::fs::rename(from, to) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
+            Err(_) => {}
+            Ok(put_away) => {
+                if self.0.take().is_some() {
+                    tracing::warn!(lost, "records are written again");
+                }
+                if put_away {
+                    // It may be ringing already.
+                    let _ = keeper.try_send(());
+                }
             }
         }
-        *self = Self::open(self.path.clone(), self.most)?;
-        Ok(())
     }
-}
-
-/// `records.jsonl` is the newest, `records.1.jsonl` the one before it.
-pub(super) fn numbered(path: &Path, n: u32) -> PathBuf {
-    if n == 0 { path.to_owned() } else { path.with_extension(format!("{n}.jsonl")) }
 }
