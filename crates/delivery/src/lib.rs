@@ -54,7 +54,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use dns::Resolver;
-use queue::{Site, Sites};
+use queue::{Lane, Letter, Limits, Place, Recipient, Site, Sites};
 use rustls::RootCertStore;
 use smtp::{Host, Mailbox, Reply};
 
@@ -152,12 +152,12 @@ impl Delivery {
 }
 
 impl Sites for Delivery {
-    fn site_of(&self, recipient: &Mailbox) -> Site {
-        self.state.load().router.route(recipient).0
+    fn place_of(&self, _: &Letter, recipient: &Recipient) -> Place {
+        Lane::of(self.state.load().router.route(&recipient.address).0).into()
     }
 
-    fn limit(&self, site: &Site) -> usize {
-        self.state.load().router.limit(site)
+    fn limits(&self, lane: &Lane) -> Limits {
+        Limits::connections(self.state.load().router.limit(&lane.site))
     }
 }
 

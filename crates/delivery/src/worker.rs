@@ -65,12 +65,12 @@ async fn work(delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Rece
         if let Some(old) = line.take_if(|line| line.is_spent(&state)) {
             old.quit().await;
         }
-        let span = tracing::debug_span!("attempt", id = %attempt.letter.id, site = ?worker.site);
+        let span = tracing::debug_span!("attempt", id = %attempt.letter.id, site = ?worker.lane.site);
         let tried = try_once(&delivery, &state, &worker, &mut line, &attempt).instrument(span);
         let (outcome, trouble) = tried.await;
         worker.finish(attempt, outcome);
         if let Some(trouble) = trouble {
-            if delivery.open.none(&worker.site) {
+            if delivery.open.none(&worker.lane.site) {
                 defer_waiting(&mut worker, &trouble).await;
             }
             break;
@@ -114,7 +114,7 @@ async fn try_once(
     for (position, index) in attempt.recipients.iter().enumerate() {
         let Some(recipient) = attempt.letter.recipients.get(*index) else { continue };
         let (site, its_hop) = state.router.route(&recipient.address);
-        if site == worker.site {
+        if site == worker.lane.site {
             here.push((position, recipient));
             hop.get_or_insert(its_hop);
         } else if let Some(outcome) = outcomes.get_mut(position) {
@@ -128,7 +128,7 @@ async fn try_once(
             None
         }
         Some(hop) => {
-            let place = delivery.open.of(&worker.site);
+            let place = delivery.open.of(&worker.lane.site);
             remote::deliver(state, &place, &hop, line, attempt, &here, &mut outcomes).await
         }
     };

@@ -32,8 +32,9 @@ pub mod units;
 pub use intake::{NewLetter, Refusal};
 pub use letter::{LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp};
 pub use queue::{
-    Attempt, Details, Filter, Last, OpenError, Outcome, Queue, QueueConfig, RecipientDetails, RecipientOutcome,
-    Selection, Site, Sites, Standing, Summary, Verdict, Worker,
+    Attempt, Details, Filter, Lane, Last, Limits, OpenError, Outcome, Place, Queue, QueueConfig, Rate,
+    RecipientDetails, RecipientOutcome, Search, Selection, Site, Sites, Source, Standing, Summary, Verdict, Via,
+    Weather, Worker,
 };
 pub use record::{Event, Recorder, RecordsConfig};
 pub use retry::{RetryOverride, RetryPolicy};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `config` | [`QueueConfig`] |
 //! | `inner` | the state that all share, and its lock |
+//! | `sites` | what the router is asked: [`Sites`] |
 //! | `submit` | a letter comes in: trace, spool, calendar |
 //! | `worker` | a letter goes out: [`Worker`] |
 //! | `settle` | what becomes of an attempt: states, records |
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use smtp::{Mailbox, Reply};
+use smtp::Reply;
 
 use crate::intake::{NewLetter, Refusal};
 use crate::letter::{Letter, QueueId};
@@ -34,6 +35,7 @@ mod inner;
 mod operate;
 mod report;
 mod settle;
+mod sites;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -43,24 +45,8 @@ pub use config::QueueConfig;
 use inner::Inner;
 pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary};
 pub(crate) use operate::{details, summary};
+pub use sites::{Lane, Limits, Place, Rate, Search, Site, Sites, Source, Via, Weather};
 pub use worker::Worker;
-
-/// Where letters meet the same limits: a key that the router gives. Letters of one site share connections.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Site(pub Arc<str>);
-
-impl fmt::Debug for Site {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What the queue asks the router; decided anew at each attempt.
-pub trait Sites: Send + Sync + fmt::Debug {
-    fn site_of(&self, recipient: &Mailbox) -> Site;
-    /// Workers (connections) that may be open for this site at once.
-    fn limit(&self, site: &Site) -> usize;
-}
 
 /// One try at one site for some recipients of one letter. Dropped without [`Worker::finish`], its recipients are
 /// deferred, with the words "the attempt was interrupted".
@@ -98,6 +84,8 @@ pub enum Verdict {
     Relayed,
     Deferred,
     Failed,
+    /// Its lane is another one now: it is placed anew at once; no attempt is counted, nothing is recorded.
+    Moved,
 }
 
 /// Shared by all rooms; cheap to clone. When the last clone is dropped, nothing is handed out any more.
@@ -196,6 +184,22 @@ impl Queue {
     /// Waits until a site needs one more worker. `None` when the queue is closed.
     pub async fn next_worker(&self) -> Option<Worker> {
         self.inner.next_worker().await
+    }
+
+    /// Waits until a domain's site is to be found out: its letters wait for [`Queue::found`]. `None` when the queue is closed.
+    /// How many searches run at once is for the caller to bound.
+    pub async fn next_search(&self) -> Option<Search> {
+        self.inner.next_search().await
+    }
+
+    /// Where letters for this domain go: all that wait for it become ready there, each from its own source.
+    pub fn found(&self, domain: &str, site: Site, via: Via) {
+        self.inner.found(domain, &site, &via);
+    }
+
+    /// What [`Sites::limits`] says about the lanes of this site is something else now.
+    pub fn limits_changed(&self, site: &Site) {
+        self.inner.limits_changed(site);
     }
 
     /// Waits until the spool has failed for good; gives the reason. The program must then stop (a failed sync is never

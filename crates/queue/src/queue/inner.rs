@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
-use super::{OpenError, QueueConfig, Site, Sites};
+use super::{Lane, OpenError, QueueConfig, Search, Site, Sites, Via};
 use crate::intake::Refusal;
 use crate::letter::codec::{self, DecodeError};
 use crate::letter::{Letter, Progress, QueueId, Timestamp};
@@ -31,6 +31,8 @@ pub(super) struct Inner {
     pub bell: Condvar,
     /// A worker is asked for.
     pub opened: Notify,
+    /// A search is asked for.
+    pub sought: Notify,
     /// An attempt ended or a report is stored, while the queue is closing.
     pub calmed: Notify,
 }
@@ -42,7 +44,9 @@ pub(super) struct State {
     pub hot: u64,
     /// Recipients of the letters in `warm`.
     pub warm_recipients: usize,
-    pub openings: VecDeque<(WorkerId, Site)>,
+    pub openings: VecDeque<(WorkerId, Lane)>,
+    /// Domains whose site is to be found out.
+    pub searches: VecDeque<Arc<str>>,
     pub idle: HashMap<WorkerId, oneshot::Sender<Handed>>,
     /// Numbers updates of the spool.
     pub updates: u64,
@@ -107,6 +111,7 @@ impl Inner {
             hot: 0,
             warm_recipients: 0,
             openings: VecDeque::new(),
+            searches: VecDeque::new(),
             idle: HashMap::new(),
             updates: 0,
             reports: 0,
@@ -122,6 +127,7 @@ impl Inner {
             state: Mutex::new(state),
             bell: Condvar::new(),
             opened: Notify::new(),
+            sought: Notify::new(),
             calmed: Notify::new(),
         });
         inner.tell_problems();
@@ -208,11 +214,15 @@ impl Inner {
     pub fn pump(&self, state: &mut State) {
         while let Some(dispatch) = state.scheduler.poll_dispatch() {
             match dispatch {
-                Dispatch::OpenWorker { worker, site } => {
-                    state.openings.push_back((worker, site));
+                Dispatch::OpenWorker { worker, lane } => {
+                    state.openings.push_back((worker, lane));
                     self.opened.notify_one();
                 }
                 Dispatch::Hand { worker, job } => state.hand(worker, Handed::Job(job)),
+                Dispatch::Search { domain } => {
+                    state.searches.push_back(domain);
+                    self.sought.notify_one();
+                }
                 Dispatch::Retire { worker } => state.hand(worker, Handed::Retired),
             }
         }
@@ -221,17 +231,57 @@ impl Inner {
         }
     }
 
+    pub async fn next_search(self: &Arc<Self>) -> Option<Search> {
+        loop {
+            let sought = self.sought.notified();
+            {
+                let mut state = self.lock();
+                if state.closed {
+                    return None;
+                }
+                if let Some(domain) = state.searches.pop_front() {
+                    if !state.searches.is_empty() {
+                        self.sought.notify_one();
+                    }
+                    return Some(Search { domain, inner: Arc::clone(self) });
+                }
+            }
+            sought.await;
+        }
+    }
+
+    pub fn found(&self, domain: &str, site: &Site, via: &Via) {
+        let mut state = self.lock();
+        state.scheduler.handle_found(domain, site, via);
+        self.pump(&mut state);
+    }
+
+    /// A search was given up.
+    pub fn unsearched(&self, domain: &str) {
+        let mut state = self.lock();
+        state.scheduler.handle_unsearched(domain);
+        self.pump(&mut state);
+    }
+
+    pub fn limits_changed(&self, site: &Site) {
+        let mut state = self.lock();
+        state.scheduler.handle_limits(site);
+        self.pump(&mut state);
+    }
+
     /// Hands out nothing any more, and lets the calendar's thread end.
     pub fn stop(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.openings.clear();
+        state.searches.clear();
         for (_, idle) in state.idle.drain() {
             let _ = idle.send(Handed::Retired);
         }
         drop(state);
         self.bell.notify_one();
         self.opened.notify_waiters();
+        self.sought.notify_waiters();
     }
 
     pub async fn close(self: &Arc<Self>, grace: Duration) {

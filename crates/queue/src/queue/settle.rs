@@ -1,6 +1,8 @@
 //! What becomes of an attempt: states in memory, in the spool and on the calendar, and the records of it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use smtp::Reply;
 
@@ -8,7 +10,7 @@ use super::inner::{Inner, State};
 use super::report::Cause;
 use super::submit::attempts;
 use super::worker::Running;
-use super::{RecipientOutcome, Site, Verdict};
+use super::{Lane, Place, RecipientOutcome, Site, Verdict};
 use crate::bounce::{Ended, How, wants_report};
 use crate::letter::codec::encode_state;
 use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
@@ -19,10 +21,14 @@ use crate::spool::Ticket;
 /// Who said it, where the words are ours.
 pub(super) const OURSELVES: &str = "gatepost";
 
+/// When those are looked at again who were said to go elsewhere, while the router says they do not.
+const MOVED_AGAIN: Duration = Duration::from_secs(60);
+
 /// What an attempt came to for one recipient.
 struct Step {
     index: usize,
-    event: Event,
+    /// `None`: it was not tried at all.
+    event: Option<Event>,
     next: Option<Timestamp>,
 }
 
@@ -31,15 +37,16 @@ impl Inner {
     pub(super) fn settle(
         self: &Arc<Self>,
         worker: WorkerId,
-        site: &Site,
+        lane: &Lane,
         letter: &Arc<Letter>,
         recipients: &RecipientSet,
         said: &[RecipientOutcome],
     ) {
         let now = Timestamp::now();
+        let moved = self.moved(lane, letter, recipients, said);
         let (steps, ended) = {
             let mut state = self.lock();
-            let taken = state.take_in(now, site, letter, recipients, said);
+            let taken = state.take_in(now, &lane.site, letter, recipients, said, moved);
             self.write_back(&mut state, letter.id);
             state.scheduler.handle_free(worker);
             state.reports += usize::from(!taken.1.is_empty());
@@ -48,18 +55,37 @@ impl Inner {
         };
         self.calmed.notify_waiters();
         for (step, said) in steps.iter().zip(said) {
-            self.record_step(now, letter, site, step, said);
+            self.record_step(now, letter, &lane.site, step, said);
         }
         if !ended.is_empty() {
             self.runtime.spawn(Arc::clone(self).report(Arc::clone(letter), ended, Cause::Attempt));
         }
     }
 
+    /// Where those go now that were found to go elsewhere. Not those whom the router still sees in the same lane.
+    fn moved(
+        &self,
+        lane: &Lane,
+        letter: &Letter,
+        recipients: &RecipientSet,
+        said: &[RecipientOutcome],
+    ) -> Vec<(Place, RecipientSet)> {
+        if said.iter().all(|said| said.verdict != Verdict::Moved) {
+            return Vec::new();
+        }
+        let moved = recipients.iter().zip(said).filter(|(_, said)| said.verdict == Verdict::Moved);
+        let moved = moved.map(|(index, _)| index);
+        // A bug of the router must not leave the letter held as being tried: it is looked at again later.
+        let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, moved))).unwrap_or_default();
+        let elsewhere = |place: &Place| !matches!(place, Place::Lane { lane: to, .. } if to == lane);
+        jobs.into_iter().filter(|(place, _)| elsewhere(place)).collect()
+    }
+
     /// An attempt that was begun and never finished.
-    pub(super) fn interrupted(self: &Arc<Self>, worker: WorkerId, site: &Site, running: Running) {
+    pub(super) fn interrupted(self: &Arc<Self>, worker: WorkerId, lane: &Lane, running: Running) {
         let Running { letter, recipients } = running;
         let said = vec![interruption(); recipients.len()];
-        self.settle(worker, site, &letter, &recipients, &said);
+        self.settle(worker, lane, &letter, &recipients, &said);
     }
 
     /// The spool gets what is in memory of this letter; a letter that is done leaves all.
@@ -87,10 +113,10 @@ impl Inner {
     }
 
     fn record_step(&self, now: Timestamp, letter: &Letter, site: &Site, step: &Step, said: &RecipientOutcome) {
-        let Some(recipient) = letter.recipients.get(step.index) else { return };
+        let (Some(recipient), Some(event)) = (letter.recipients.get(step.index), step.event) else { return };
         let line = self
             .recorder
-            .record_at(now, step.event)
+            .record_at(now, event)
             .id(letter.id)
             .from(&letter.from)
             .to(&recipient.address)
@@ -141,18 +167,28 @@ impl State {
         letter: &Letter,
         recipients: &RecipientSet,
         said: &[RecipientOutcome],
+        moved: Vec<(Place, RecipientSet)>,
     ) -> (Vec<Step>, Vec<Ended>) {
         let config = Arc::clone(&self.config);
         let expired = now >= config.retry.expiry(letter);
         let (mut steps, mut ended) = (Vec::with_capacity(said.len()), Vec::new());
         let mut released = recipients.clone();
+        let mut replaced = RecipientSet::default();
+        moved.iter().filter(|_| !expired).for_each(|(_, set)| replaced.add(set));
+        released.subtract(&replaced);
         for (index, said) in recipients.iter().zip(said) {
             let Some(recipient) = letter.recipients.get(index) else { continue };
             let attempts = attempts(&recipient.state) + 1;
             let last = LastReply { at: now, reply: said.reply.clone(), by: said.by.clone() };
             let event = event(said.verdict, expired);
-            let again = || config.retry_for(&site.0, &recipient.address).next_attempt(letter.id, attempts, now);
-            let next = (event == Event::Deferred).then(again);
+            let next = match event {
+                Some(Event::Deferred) => {
+                    Some(config.retry_for(&site.0, &recipient.address).next_attempt(letter.id, attempts, now))
+                }
+                // Not those that are placed anew at once.
+                None if !replaced.contains(index) => Some(now.after(MOVED_AGAIN)),
+                _ => None,
+            };
             steps.push(Step { index, event, next });
             // Not there: an operator dropped the letter meanwhile.
             let Some(progress) = self.warm.get_mut(&letter.id).and_then(|warm| warm.states.get_mut(index)) else {
@@ -164,13 +200,17 @@ impl State {
                     ended.push(Ended { index, attempts, last, how });
                     continue;
                 }
-                None if event == Event::Deferred => RecipientState::Pending { attempts, last: Some(last) },
+                None if event.is_none() => progress.state.clone(),
+                None if event == Some(Event::Deferred) => RecipientState::Pending { attempts, last: Some(last) },
                 Some(How::Failed | How::Expired) => RecipientState::Failed(last),
                 _ => RecipientState::Delivered(last),
             };
             *progress = Progress { state, due: next.unwrap_or_default() };
         }
         self.scheduler.handle_settled(letter.id, &released, steps.iter().filter_map(|step| step.next).min());
+        if !expired {
+            self.scheduler.handle_moved(letter.id, moved);
+        }
         (steps, ended)
     }
 }
@@ -181,16 +221,17 @@ fn how(verdict: Verdict, expired: bool) -> Option<How> {
         Verdict::Delivered => Some(How::Delivered),
         Verdict::Relayed => Some(How::Relayed),
         Verdict::Failed => Some(How::Failed),
-        Verdict::Deferred => expired.then_some(How::Expired),
+        Verdict::Deferred | Verdict::Moved => expired.then_some(How::Expired),
         Verdict::PassedOn => None,
     }
 }
 
-fn event(verdict: Verdict, expired: bool) -> Event {
-    match verdict {
+fn event(verdict: Verdict, expired: bool) -> Option<Event> {
+    Some(match verdict {
         Verdict::Delivered | Verdict::PassedOn | Verdict::Relayed => Event::Delivered,
         Verdict::Failed => Event::Failed,
-        Verdict::Deferred if expired => Event::Expired,
+        Verdict::Deferred | Verdict::Moved if expired => Event::Expired,
+        Verdict::Moved => return None,
         Verdict::Deferred => Event::Deferred,
-    }
+    })
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Site;
+use super::Place;
 use super::inner::{Inner, Loaded};
 use crate::intake::{NewLetter, Refusal};
 use crate::letter::codec::encode_meta;
@@ -76,29 +76,29 @@ impl Inner {
         self.pump(&mut state);
     }
 
-    /// Recipients by site, as the router sees it now.
-    pub fn jobs(&self, letter: &Letter, indexes: impl Iterator<Item = usize>) -> Vec<(Site, RecipientSet)> {
-        let mut jobs: Vec<(Site, RecipientSet)> = Vec::new();
-        let mut by_site = std::collections::HashMap::new();
+    /// Recipients by where they go, as the router sees it now.
+    pub fn jobs(&self, letter: &Letter, indexes: impl Iterator<Item = usize>) -> Vec<(Place, RecipientSet)> {
+        let mut jobs: Vec<(Place, RecipientSet)> = Vec::new();
+        let mut by_place = std::collections::HashMap::new();
         for index in indexes {
             let Some(recipient) = letter.recipients.get(index) else { continue };
-            let site = self.sites.site_of(&recipient.address);
+            let place = self.sites.place_of(letter, recipient);
             // Most letters have one recipient: no map for them.
             let at = match jobs.len() {
                 0 => None,
-                1 => jobs.first().filter(|(first, _)| *first == site).map(|_| 0),
-                _ => by_site.get(&site).copied(),
+                1 => jobs.first().filter(|(first, _)| *first == place).map(|_| 0),
+                _ => by_place.get(&place).copied(),
             };
             match at.and_then(|at: usize| jobs.get_mut(at)) {
                 Some((_, recipients)) => recipients.insert(index),
                 None => {
                     if jobs.len() == 1 {
-                        by_site.extend(jobs.first().map(|(first, _)| (first.clone(), 0)));
+                        by_place.extend(jobs.first().map(|(first, _)| (first.clone(), 0)));
                     }
                     if !jobs.is_empty() {
-                        by_site.insert(site.clone(), jobs.len());
+                        by_place.insert(place.clone(), jobs.len());
                     }
-                    jobs.push((site, [index].into_iter().collect()));
+                    jobs.push((place, [index].into_iter().collect()));
                 }
             }
         }

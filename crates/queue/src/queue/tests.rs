@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use serde_json::Value;
-use smtp::{MailParams, Notify, RcptParams, ReversePath};
+use smtp::{MailParams, Mailbox, Notify, RcptParams, ReversePath};
 use tempfile::TempDir;
 
 use super::*;
@@ -26,13 +26,16 @@ struct Domains {
 }
 
 impl Sites for Domains {
-    fn site_of(&self, recipient: &Mailbox) -> Site {
-        let domain = recipient.host.to_string();
+    fn place_of(&self, _: &Letter, recipient: &Recipient) -> Place {
+        let domain = recipient.address.host.to_string();
         let moved = self.moved.lock().unwrap().get(&domain).cloned();
-        Site(moved.unwrap_or(domain).into())
+        if domain == "unknown.example" && moved.is_none() {
+            return Place::Unknown { domain: domain.into(), source: Source("second".into()) };
+        }
+        Lane::of(Site(moved.unwrap_or(domain).into())).into()
     }
-    fn limit(&self, _: &Site) -> usize {
-        2
+    fn limits(&self, _: &Lane) -> Limits {
+        Limits::connections(2)
     }
 }
 
@@ -191,7 +194,7 @@ async fn a_letter_is_carried_and_gone() {
     let House { queue, .. } = open(&dir);
     let id = submit(&queue, letter("alice@near.example", &["bob@far.example"])).await;
     let (mut worker, attempt) = next(&queue).await;
-    assert_eq!((attempt.letter.id, worker.site.0.as_ref()), (id, "far.example"));
+    assert_eq!((attempt.letter.id, worker.lane.site.0.as_ref()), (id, "far.example"));
     let text = text_of(&attempt);
     assert!(text.starts_with("Received: by mx.near.example with ESMTP"), "{text}");
     assert!(text.contains(&format!("id {id};")) && text.ends_with("Subject: tea\r\n\r\nAt five?\r\n"), "{text}");
@@ -258,12 +261,12 @@ async fn each_site_gets_its_own_recipients_and_each_recipient_its_own_end() {
     let mut open = Vec::new();
     for _ in 0..2 {
         let (worker, attempt) = next(&queue).await;
-        seen.insert(worker.site.0.to_string(), attempt.recipients.clone());
+        seen.insert(worker.lane.site.0.to_string(), attempt.recipients.clone());
         open.push((worker, attempt));
     }
     assert_eq!(seen["one.example"], [0, 2, 4]);
     assert_eq!(seen["two.example"], [1, 3]);
-    open.sort_by_key(|(worker, _)| worker.site.clone());
+    open.sort_by_key(|(worker, _)| worker.lane.clone());
     let (mut two, attempt) = open.pop().unwrap();
     two.finish(attempt, Outcome { recipients: vec![delivered(), delivered()] });
     let (mut one, attempt) = open.pop().unwrap();
@@ -386,7 +389,46 @@ async fn a_site_is_decided_anew_at_each_attempt() {
     sites.moved.lock().unwrap().insert("far.example".into(), "relay".into());
     queue.flush();
     let (worker, _attempt) = next(&queue).await;
-    assert_eq!(worker.site.0.as_ref(), "relay");
+    assert_eq!(worker.lane.site.0.as_ref(), "relay");
+}
+
+#[tokio::test]
+async fn who_goes_elsewhere_now_is_placed_anew_at_once_and_no_attempt_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, sites } = open(&dir);
+    let id = submit(&queue, letter("alice@near.example", &["bob@far.example", "carol@far.example"])).await;
+    let (mut worker, attempt) = next(&queue).await;
+    sites.moved.lock().unwrap().insert("far.example".into(), "relay".into());
+    let moved = RecipientOutcome { verdict: Verdict::Moved, ..deferred() };
+    worker.finish(attempt, Outcome { recipients: vec![delivered(), moved] });
+    let (mut worker, attempt) = next(&queue).await;
+    assert_eq!((worker.lane.site.0.as_ref(), attempt.letter.id, attempt.recipients.clone()), ("relay", id, vec![1]));
+    // The router does not think so: not again and again.
+    worker.finish(attempt, Outcome { recipients: vec![RecipientOutcome { verdict: Verdict::Moved, ..deferred() }] });
+    assert!(worker.take().is_none());
+    let details = queue.show(id).unwrap();
+    assert_eq!(details.summary.attempts, 0);
+    assert!(details.summary.next.is_some());
+    assert_eq!(events(&queue, id), ["received", "delivered"]);
+}
+
+#[tokio::test]
+async fn letters_for_an_unknown_domain_wait_for_one_search_and_keep_their_source() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open(&dir);
+    for _ in 0..2 {
+        submit(&queue, letter("alice@near.example", &["bob@unknown.example"])).await;
+    }
+    let search = queue.next_search().await.unwrap();
+    assert_eq!(&*search.domain, "unknown.example");
+    queue.found(&search.domain, Site("mx".into()), Via("mx1".into()));
+    let (mut worker, attempt) = next(&queue).await;
+    assert_eq!((&*worker.lane.site.0, &*worker.lane.source.0), ("mx", "second"));
+    worker.finish(attempt, Outcome { recipients: vec![delivered()] });
+    assert!(worker.take().is_some());
+    drop(search);
+    queue.close(Duration::ZERO).await;
+    assert!(queue.next_search().await.is_none());
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::inner::{Handed, Inner, LoadError};
 use super::settle::interruption;
-use super::{Attempt, Outcome, Site};
+use super::{Attempt, Lane, Outcome, Weather};
 use crate::letter::{Letter, QueueId, Timestamp};
 use crate::schedule::{Job, RecipientSet, WorkerId};
 use crate::spool::Body;
@@ -18,7 +18,7 @@ const UNREADABLE_AGAIN: Duration = Duration::from_secs(600);
 
 /// The right to one connection to a site. Gives it back when dropped.
 pub struct Worker {
-    pub site: Site,
+    pub lane: Lane,
     id: WorkerId,
     inner: Arc<Inner>,
     /// What was taken and not finished.
@@ -32,7 +32,7 @@ pub(super) struct Running {
 
 impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Worker").field("site", &self.site).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Worker").field("lane", &self.lane).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -45,12 +45,12 @@ impl Inner {
                 if state.closed {
                     return None;
                 }
-                if let Some((id, site)) = state.openings.pop_front() {
+                if let Some((id, lane)) = state.openings.pop_front() {
                     if !state.openings.is_empty() {
                         // A permit is one, however many were opened.
                         self.opened.notify_one();
                     }
-                    return Some(Worker { site, id, inner: Arc::clone(self), running: None });
+                    return Some(Worker { lane, id, inner: Arc::clone(self), running: None });
                 }
             }
             opened.await;
@@ -154,7 +154,15 @@ impl Worker {
         let Some(Running { letter, recipients }) = ours else { return };
         let mut said = outcome.recipients;
         said.resize_with(recipients.len(), interruption);
-        self.inner.settle(self.id, &self.site, &letter, &recipients, &said);
+        self.inner.settle(self.id, &self.lane, &letter, &recipients, &said);
+    }
+
+    /// What this worker met at its site. To be said once for each attempt, before [`Worker::finish`]: it decides how many
+    /// connections the site gets.
+    pub fn weather(&self, weather: Weather) {
+        let mut state = self.inner.lock();
+        state.scheduler.handle_weather(self.id, weather);
+        self.inner.pump(&mut state);
     }
 
     fn begin(&mut self, job: Job) -> Option<Attempt> {
@@ -183,7 +191,7 @@ impl Worker {
     /// An attempt that was taken and never finished.
     fn interrupted(&mut self) {
         if let Some(running) = self.running.take() {
-            self.inner.interrupted(self.id, &self.site, running);
+            self.inner.interrupted(self.id, &self.lane, running);
         }
     }
 }

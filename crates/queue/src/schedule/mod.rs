@@ -29,7 +29,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::letter::{QueueId, Timestamp};
-use crate::queue::{Site, Sites};
+use crate::queue::{Lane, Place, Sites, Source};
 
 mod job;
 #[cfg(test)]
@@ -38,7 +38,7 @@ mod workers;
 
 pub use job::{Job, RecipientSet};
 pub use workers::{Dispatch, WorkerId};
-use workers::{SiteQueue, Worker};
+use workers::{LaneQueue, Worker};
 
 /// What to do with letters, now or later.
 #[derive(Debug, PartialEq)]
@@ -61,12 +61,14 @@ pub struct Scheduler {
     calendar: BTreeSet<(Timestamp, QueueId)>,
     /// Recipients that are ready or running; only for letters that have such.
     out: HashMap<QueueId, Out>,
-    sites: HashMap<Site, SiteQueue>,
+    lanes: HashMap<Lane, LaneQueue>,
+    /// What waits until the site of its domain is found.
+    searching: HashMap<Arc<str>, Vec<(Source, Job)>>,
     workers: HashMap<WorkerId, Worker>,
     last_worker: u64,
     /// Sites that wait for a place under the limit of all, in turn: first those that have no worker at all.
-    starved_without: VecDeque<Site>,
-    starved: VecDeque<Site>,
+    starved_without: VecDeque<Lane>,
+    starved: VecDeque<Lane>,
     /// The oldest connection is closed first.
     idle: BTreeSet<WorkerId>,
     retiring: usize,
@@ -120,7 +122,8 @@ impl Scheduler {
             letters: HashMap::new(),
             calendar: BTreeSet::new(),
             out: HashMap::new(),
-            sites: HashMap::new(),
+            lanes: HashMap::new(),
+            searching: HashMap::new(),
             workers: HashMap::new(),
             last_worker: 0,
             starved_without: VecDeque::new(),
@@ -182,10 +185,10 @@ impl Scheduler {
         &mut self,
         id: QueueId,
         expires: Timestamp,
-        jobs: impl IntoIterator<Item = (Site, RecipientSet)>,
+        jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>,
     ) {
         self.plan(id, Plan { expires, next: NEVER, stage: Stage::Quiet });
-        jobs.into_iter().for_each(|(site, recipients)| self.push(id, site, recipients));
+        jobs.into_iter().for_each(|(place, recipients)| self.push(id, place.into(), recipients));
     }
 
     /// A letter that waits: found at the start, or not to be tried at once.
@@ -197,14 +200,24 @@ impl Scheduler {
     pub fn handle_loaded(
         &mut self,
         id: QueueId,
-        jobs: impl IntoIterator<Item = (Site, RecipientSet)>,
+        jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>,
         next: Option<Timestamp>,
     ) {
         let Some(plan) = self.letters.get(&id).copied() else { return };
         // What was settled meanwhile may be due earlier than what the driver read.
         let next = plan.next.min(next.unwrap_or(NEVER));
         self.plan(id, Plan { next, stage: Stage::Quiet, ..plan });
-        jobs.into_iter().for_each(|(site, recipients)| self.push(id, site, recipients));
+        jobs.into_iter().for_each(|(place, recipients)| self.push(id, place.into(), recipients));
+    }
+
+    /// Recipients that were to go elsewhere: they are no longer being tried, and ready where they go now.
+    pub fn handle_moved(&mut self, id: QueueId, jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>) {
+        for (place, recipients) in jobs {
+            self.handle_settled(id, &recipients, None);
+            if self.letters.contains_key(&id) {
+                self.push(id, place.into(), recipients);
+            }
+        }
     }
 
     /// These recipients are no longer being tried. `again`: when those of them that were deferred are due. A letter

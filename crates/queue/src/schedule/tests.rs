@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use smtp::Mailbox;
 
 use super::*;
+use crate::letter::{Letter, Recipient};
+use crate::queue::{Limits, Site};
 use crate::retry::RetryPolicy;
 
 const SECOND: u64 = 1_000;
@@ -17,16 +18,16 @@ const DAY: u64 = 24 * HOUR;
 struct Limit(usize);
 
 impl Sites for Limit {
-    fn site_of(&self, _: &Mailbox) -> Site {
-        site("unused")
+    fn place_of(&self, _: &Letter, _: &Recipient) -> Place {
+        site("unused").into()
     }
-    fn limit(&self, _: &Site) -> usize {
-        self.0
+    fn limits(&self, _: &Lane) -> Limits {
+        Limits::connections(self.0)
     }
 }
 
-fn site(name: &str) -> Site {
-    Site(name.into())
+fn site(name: &str) -> Lane {
+    Lane::of(Site(name.into()))
 }
 
 fn one() -> RecipientSet {
@@ -38,10 +39,10 @@ fn scheduler(per_site: usize, in_all: usize) -> Scheduler {
 }
 
 /// Opens what is asked for; gives the workers by site.
-fn opened(scheduler: &mut Scheduler) -> Vec<(WorkerId, Site)> {
+fn opened(scheduler: &mut Scheduler) -> Vec<(WorkerId, Lane)> {
     std::iter::from_fn(|| scheduler.poll_dispatch())
         .map(|dispatch| match dispatch {
-            Dispatch::OpenWorker { worker, site } => (worker, site),
+            Dispatch::OpenWorker { worker, lane } => (worker, lane),
             other => panic!("{other:?}"),
         })
         .collect()
@@ -62,7 +63,7 @@ fn a_letter_goes_from_enqueued_to_removed() {
     assert_eq!(scheduler.poll_calendar(Timestamp(u64::MAX - 1)), Calendar::Wait(None));
     scheduler.handle_closed(WorkerId(1));
     assert_eq!(scheduler.workers(), (0, 0));
-    assert!(scheduler.sites.is_empty() && scheduler.out.is_empty());
+    assert!(scheduler.lanes.is_empty() && scheduler.out.is_empty());
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn places_go_round_when_all_are_taken() {
     for _ in 0..9 {
         let (worker, at) = open.remove(0);
         scheduler.take(worker);
-        order.push(at.0.to_string());
+        order.push(at.site.0.to_string());
         scheduler.handle_closed(worker);
         open.extend(opened(&mut scheduler));
         assert_eq!(scheduler.workers().0, 2);
@@ -271,6 +272,7 @@ impl World {
         while let Some(dispatch) = self.scheduler.poll_dispatch() {
             match dispatch {
                 Dispatch::OpenWorker { worker, .. } => self.ask(worker),
+                Dispatch::Search { domain } => panic!("{domain}"),
                 Dispatch::Hand { worker, job } => self.start(worker, job),
                 Dispatch::Retire { worker } => self.scheduler.handle_closed(worker),
             }

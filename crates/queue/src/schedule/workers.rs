@@ -6,10 +6,11 @@
 //! stands there, idle workers are retired, and busy ones after their job: so busy sites cannot keep the others out.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::{Job, Out, RecipientSet, Scheduler};
 use crate::letter::QueueId;
-use crate::queue::Site;
+use crate::queue::{Lane, Place, Site, Via, Weather};
 
 /// Names a worker as long as it lives; ascending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +20,10 @@ pub struct WorkerId(pub u64);
 #[derive(Debug, PartialEq)]
 pub enum Dispatch {
     /// Somebody should open a connection for this site; it counts as open until [`Scheduler::handle_closed`].
-    OpenWorker { worker: WorkerId, site: Site },
+    OpenWorker { worker: WorkerId, lane: Lane },
+    /// Somebody should find out the site of this domain, and answer with [`Scheduler::handle_found`] or
+    /// [`Scheduler::handle_unsearched`].
+    Search { domain: Arc<str> },
     /// An idle worker gets a job and is no longer idle.
     Hand { worker: WorkerId, job: Job },
     /// An idle worker should close: another site needs its place.
@@ -30,7 +34,7 @@ pub enum Dispatch {
 const JOBS_BEFORE_GIVING_WAY: u32 = 20;
 
 #[derive(Debug, Default)]
-pub(super) struct SiteQueue {
+pub(super) struct LaneQueue {
     ready: VecDeque<Job>,
     open: usize,
     busy: usize,
@@ -38,7 +42,7 @@ pub(super) struct SiteQueue {
     starved: bool,
 }
 
-impl SiteQueue {
+impl LaneQueue {
     fn needs_one_more(&self) -> bool {
         self.ready.len() > self.open.saturating_sub(self.busy)
     }
@@ -46,7 +50,7 @@ impl SiteQueue {
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    site: Site,
+    lane: Lane,
     state: WorkerState,
     jobs: u32,
 }
@@ -67,8 +71,8 @@ impl Scheduler {
     }
 
     /// Jobs that wait for a worker of this site. Those of letters that were dropped meanwhile are counted.
-    pub fn ready(&self, site: &Site) -> usize {
-        self.sites.get(site).map_or(0, |queue| queue.ready.len())
+    pub fn ready(&self, lane: &Lane) -> usize {
+        self.lanes.get(lane).map_or(0, |queue| queue.ready.len())
     }
 
     /// The next job for this worker, if there is one now.
@@ -77,10 +81,10 @@ impl Scheduler {
         if self.gives_way(worker) {
             return None;
         }
-        let site = self.workers.get(&worker)?.site.clone();
-        let job = self.pop_ready(&site)?;
+        let lane = self.workers.get(&worker)?.lane.clone();
+        let job = self.pop_ready(&lane)?;
         self.set_state(worker, WorkerState::Busy);
-        self.feed(&site);
+        self.feed(&lane);
         Some(job)
     }
 
@@ -105,27 +109,27 @@ impl Scheduler {
     /// The worker did not begin this job after all: the next one gets it first.
     pub fn give_back(&mut self, worker: WorkerId, job: Job) {
         self.set_state(worker, WorkerState::Free);
-        let Some(site) = self.workers.get(&worker).map(|worker| worker.site.clone()) else { return };
+        let Some(lane) = self.workers.get(&worker).map(|worker| worker.lane.clone()) else { return };
         // Dropped or expired meanwhile: nobody wants it back.
         let Some(out) = self.out.get_mut(&job.id) else { return };
         out.running.subtract(&job.recipients);
         out.ready.add(&job.recipients);
-        self.sites.entry(site.clone()).or_default().ready.push_front(job);
-        self.feed(&site);
+        self.lanes.entry(lane.clone()).or_default().ready.push_front(job);
+        self.feed(&lane);
     }
 
     /// The connection is gone; its place is free.
     pub fn handle_closed(&mut self, worker: WorkerId) {
         self.set_state(worker, WorkerState::Free);
-        let Some(Worker { site, .. }) = self.workers.remove(&worker) else { return };
-        if let Some(queue) = self.sites.get_mut(&site) {
+        let Some(Worker { lane, .. }) = self.workers.remove(&worker) else { return };
+        if let Some(queue) = self.lanes.get_mut(&lane) {
             queue.open = queue.open.saturating_sub(1);
         }
         // The others first: the site that gave the place back stands at the end of the line.
         while self.workers.len() < self.most_workers
             && let Some(next) = self.starved_without.pop_front().or_else(|| self.starved.pop_front())
         {
-            if let Some(queue) = self.sites.get_mut(&next) {
+            if let Some(queue) = self.lanes.get_mut(&next) {
                 queue.starved = false;
             }
             if self.wants_worker(&next) {
@@ -134,8 +138,8 @@ impl Scheduler {
             self.feed(&next);
             self.tidy(&next);
         }
-        self.feed(&site);
-        self.tidy(&site);
+        self.feed(&lane);
+        self.tidy(&lane);
     }
 
     /// What to do with workers. Call after each `handle_*` and [`Scheduler::take`] until it gives `None`.
@@ -144,27 +148,68 @@ impl Scheduler {
     }
 
     /// Puts a job into its site's queue, or into the hands of an idle worker.
-    pub(super) fn push(&mut self, id: QueueId, site: Site, recipients: RecipientSet) {
+    pub(super) fn push(&mut self, id: QueueId, place: Place, recipients: RecipientSet) {
+        match place {
+            Place::Lane { lane, via: _ } => self.push_ready(id, lane, recipients),
+            Place::Unknown { domain, source } => {
+                if recipients.is_empty() {
+                    return;
+                }
+                self.out.entry(id).or_default().ready.add(&recipients);
+                let jobs = self.searching.entry(Arc::clone(&domain)).or_default();
+                if jobs.is_empty() {
+                    self.outbox.push_back(Dispatch::Search { domain });
+                }
+                jobs.push((source, Job { id, recipients }));
+            }
+        }
+    }
+
+    /// The site of this domain is known: what waits for it becomes ready.
+    pub fn handle_found(&mut self, domain: &str, site: &Site, _via: &Via) {
+        for (source, job) in self.searching.remove(domain).unwrap_or_default() {
+            if self.out.get(&job.id).is_some_and(|out| out.ready.contains_all(&job.recipients)) {
+                self.push_ready(job.id, Lane { site: site.clone(), source }, job.recipients);
+            }
+        }
+    }
+
+    /// A search was given up.
+    pub fn handle_unsearched(&mut self, domain: &str) {
+        if let Some((domain, _)) = self.searching.get_key_value(domain) {
+            self.outbox.push_back(Dispatch::Search { domain: Arc::clone(domain) });
+        }
+    }
+
+    pub fn handle_weather(&mut self, _worker: WorkerId, _weather: Weather) {}
+
+    /// The limits of this site's lanes are others now.
+    pub fn handle_limits(&mut self, site: &Site) {
+        let lanes: Vec<Lane> = self.lanes.keys().filter(|lane| lane.site == *site).cloned().collect();
+        lanes.iter().for_each(|lane| self.feed(lane));
+    }
+
+    fn push_ready(&mut self, id: QueueId, lane: Lane, recipients: RecipientSet) {
         if recipients.is_empty() {
             return;
         }
         let Out { ready, .. } = self.out.entry(id).or_default();
         ready.add(&recipients);
-        let queue = self.sites.entry(site.clone()).or_default();
+        let queue = self.lanes.entry(lane.clone()).or_default();
         queue.ready.push_back(Job { id, recipients });
         // The last to become idle has the warmest connection.
         if let Some(worker) = queue.idle.last().copied()
-            && let Some(job) = self.pop_ready(&site)
+            && let Some(job) = self.pop_ready(&lane)
         {
             self.set_state(worker, WorkerState::Busy);
             self.outbox.push_back(Dispatch::Hand { worker, job });
         }
-        self.feed(&site);
+        self.feed(&lane);
     }
 
     /// Takes the first job whose recipients are still wanted: a letter may have been dropped or have expired.
-    fn pop_ready(&mut self, site: &Site) -> Option<Job> {
-        let queue = self.sites.get_mut(site)?;
+    fn pop_ready(&mut self, lane: &Lane) -> Option<Job> {
+        let queue = self.lanes.get_mut(lane)?;
         while let Some(job) = queue.ready.pop_front() {
             if let Some(out) = self.out.get_mut(&job.id)
                 && out.ready.contains_all(&job.recipients)
@@ -178,34 +223,34 @@ impl Scheduler {
     }
 
     /// Opens workers for a site as far as it needs them and the limits allow.
-    fn feed(&mut self, site: &Site) {
-        while self.wants_worker(site) {
+    fn feed(&mut self, lane: &Lane) {
+        while self.wants_worker(lane) {
             if self.workers.len() >= self.most_workers || self.in_line() > 0 {
-                return self.stand_in_line(site);
+                return self.stand_in_line(lane);
             }
-            self.open_worker(site);
+            self.open_worker(lane);
         }
     }
 
-    fn wants_worker(&self, site: &Site) -> bool {
+    fn wants_worker(&self, lane: &Lane) -> bool {
         // The router is asked last: mostly there is no need.
-        let needs = |queue: &&SiteQueue| !queue.starved && queue.needs_one_more();
-        self.sites.get(site).filter(needs).is_some_and(|queue| queue.open < self.routes.limit(site).max(1))
+        let needs = |queue: &&LaneQueue| !queue.starved && queue.needs_one_more();
+        self.lanes.get(lane).filter(needs).is_some_and(|queue| queue.open < self.routes.limits(lane).connections.max(1))
     }
 
-    fn open_worker(&mut self, site: &Site) {
+    fn open_worker(&mut self, lane: &Lane) {
         self.last_worker += 1;
         let worker = WorkerId(self.last_worker);
-        self.sites.entry(site.clone()).or_default().open += 1;
-        self.workers.insert(worker, Worker { site: site.clone(), state: WorkerState::Free, jobs: 0 });
-        self.outbox.push_back(Dispatch::OpenWorker { worker, site: site.clone() });
+        self.lanes.entry(lane.clone()).or_default().open += 1;
+        self.workers.insert(worker, Worker { lane: lane.clone(), state: WorkerState::Free, jobs: 0 });
+        self.outbox.push_back(Dispatch::OpenWorker { worker, lane: lane.clone() });
     }
 
-    fn stand_in_line(&mut self, site: &Site) {
-        if let Some(queue) = self.sites.get_mut(site) {
+    fn stand_in_line(&mut self, lane: &Lane) {
+        if let Some(queue) = self.lanes.get_mut(lane) {
             queue.starved = true;
             let line = if queue.open == 0 { &mut self.starved_without } else { &mut self.starved };
-            line.push_back(site.clone());
+            line.push_back(lane.clone());
         }
         self.retire_for_the_starved();
     }
@@ -233,14 +278,14 @@ impl Scheduler {
             return false;
         }
         let Some(worker) = self.workers.get(&worker) else { return false };
-        let alone = self.sites.get(&worker.site).is_some_and(|queue| queue.open == 1);
+        let alone = self.lanes.get(&worker.lane).is_some_and(|queue| queue.open == 1);
         worker.jobs >= if alone { JOBS_BEFORE_GIVING_WAY } else { 1 }
     }
 
     /// All changes of a worker's state, so that the counts always agree.
     fn set_state(&mut self, id: WorkerId, state: WorkerState) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
-        let Some(queue) = self.sites.get_mut(&worker.site) else { return };
+        let Some(queue) = self.lanes.get_mut(&worker.lane) else { return };
         match std::mem::replace(&mut worker.state, state) {
             WorkerState::Busy => queue.busy -= 1,
             WorkerState::Retiring => self.retiring -= 1,
@@ -264,9 +309,9 @@ impl Scheduler {
         }
     }
 
-    fn tidy(&mut self, site: &Site) {
-        if self.sites.get(site).is_some_and(|queue| queue.open == 0 && queue.ready.is_empty() && !queue.starved) {
-            self.sites.remove(site);
+    fn tidy(&mut self, lane: &Lane) {
+        if self.lanes.get(lane).is_some_and(|queue| queue.open == 0 && queue.ready.is_empty() && !queue.starved) {
+            self.lanes.remove(lane);
         }
     }
 }

@@ -47,13 +47,13 @@ async fn a_letter_whose_text_is_damaged_is_not_sent_and_not_forgotten() {
 struct Panics(std::sync::atomic::AtomicBool);
 
 impl Sites for Panics {
-    fn site_of(&self, recipient: &Mailbox) -> Site {
+    fn place_of(&self, _: &Letter, recipient: &Recipient) -> Place {
         let on = self.0.load(std::sync::atomic::Ordering::Relaxed);
-        assert!(!on || recipient.host.to_string() != "bad.example", "a bug in the router, made for a test");
-        Site(recipient.host.to_string().into())
+        assert!(!on || recipient.address.host.to_string() != "bad.example", "a bug in the router, made for a test");
+        Lane::of(Site(recipient.address.host.to_string().into())).into()
     }
-    fn limit(&self, _: &Site) -> usize {
-        2
+    fn limits(&self, _: &Lane) -> Limits {
+        Limits::connections(2)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use queue::record::Recorder;
-use queue::{Attempt, Queue, QueueConfig, Site, Sites};
-use smtp::{Mailbox, Secret};
+use queue::{Attempt, Lane, Letter, Place, Queue, QueueConfig, Recipient, Site, Sites};
+use smtp::Secret;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -34,11 +34,11 @@ pub(super) const DOMAINS: &str = r#"
 struct OneSite;
 
 impl Sites for OneSite {
-    fn site_of(&self, _: &Mailbox) -> Site {
-        Site("sink".into())
+    fn place_of(&self, _: &Letter, _: &Recipient) -> Place {
+        Lane::of(Site("sink".into())).into()
     }
-    fn limit(&self, _: &Site) -> usize {
-        1
+    fn limits(&self, _: &Lane) -> queue::Limits {
+        queue::Limits::connections(1)
     }
 }
 
