@@ -1,5 +1,6 @@
 //! The letter: its header fields, trace, dates, message identifiers and reports.
 
+pub mod convert;
 pub mod date;
 pub mod dsn;
 pub mod header;
