@@ -26,6 +26,7 @@ use crate::drive::{Connection, Watch};
 use crate::finder::Finder;
 use crate::mx::{self, Unroutable};
 use crate::outcome::{OURSELVES, Trouble};
+use crate::place::Way;
 use crate::route::{NextHop, Relay, Router, Server};
 use crate::tls::{Tls, Trust};
 
@@ -45,12 +46,15 @@ pub(crate) struct State {
 
 impl State {
     /// A connection on which letters for this next hop may be sent. `passed`: servers that have said not now to this letter.
-    pub(crate) async fn open(&self, hop: &NextHop, passed: &[String], watch: Watch<'_>) -> Result<Connection, Trouble> {
-        match hop {
+    pub(crate) async fn open(&self, way: &Way, passed: &[String], watch: Watch<'_>) -> Result<Connection, Trouble> {
+        match &way.hop {
             NextHop::Relay(relay) => first_open(self.relay_dials(relay).await?, &self.dead, watch).await,
             NextHop::Mx(domain) => {
-                let known = self.find(domain).await;
-                let plan = known.plan.map_err(|why| Trouble::unroutable(&why))?;
+                let plan = match &way.servers {
+                    Some(Ok(plan)) => plan,
+                    Some(Err(why)) => return Err(Trouble::unroutable(why)),
+                    None => return Err(Trouble::ours(Reply::new(451, (4, 4, 4), "its servers were not looked up"))),
+                };
                 let addresses = plan.addresses(&mut mx::random_below).into_iter();
                 let dials = addresses.map(|(name, ip)| self.mx_dial(name, ip));
                 let dials = dials.filter(|dial| !passed.contains(&dial.peer)).collect();

@@ -16,8 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::site::Via;
-use queue::Site;
+use queue::{Site, Via};
 
 use crate::mx::{Plan, Unroutable};
 use crate::site;
@@ -31,13 +30,15 @@ const JUST_NOW: Duration = Duration::from_secs(2);
 /// Domains that are remembered at most.
 pub(crate) const MOST_DOMAINS: usize = 200_000;
 
+/// The servers of a domain, or why there are none.
+pub(crate) type Servers = Result<Arc<Plan>, Arc<Unroutable>>;
+
 /// What is known of a domain.
 #[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(crate) site: Site,
     pub(crate) via: Via,
-    /// The servers, or why there are none.
-    pub(crate) plan: Result<Arc<Plan>, Arc<Unroutable>>,
+    pub(crate) servers: Servers,
     asked: Instant,
     until: Instant,
 }
@@ -45,7 +46,7 @@ pub(crate) struct Known {
 impl Known {
     /// Whether an attempt may rely on it.
     pub(crate) fn serves_an_attempt(&self, now: Instant) -> bool {
-        self.plan.is_ok() || now.saturating_duration_since(self.asked) < JUST_NOW
+        self.servers.is_ok() || now.saturating_duration_since(self.asked) < JUST_NOW
     }
 }
 
@@ -85,7 +86,8 @@ impl Finder {
             Some(before) if (&before.site, &before.via) == (&site, &via) => (before.site, before.via),
             _ => (site, via),
         };
-        let known = Known { site, via, plan: said.map(Arc::new).map_err(Arc::new), asked: now, until: now + life };
+        let servers = said.map(Arc::new).map_err(Arc::new);
+        let known = Known { site, via, servers, asked: now, until: now + life };
         cache.put(domain.into(), known.clone(), now);
         known
     }

@@ -42,10 +42,12 @@ pub mod outcome;
 mod place;
 mod remote;
 pub mod route;
+mod search;
 pub mod send;
 mod site;
 mod stream;
 mod tls;
+mod weather;
 mod worker;
 
 use std::fmt;
@@ -153,7 +155,7 @@ impl Delivery {
 
 impl Sites for Delivery {
     fn place_of(&self, _: &Letter, recipient: &Recipient) -> Place {
-        Lane::of(self.state.load().router.route(&recipient.address).0).into()
+        self.state.load().place_of(&recipient.address)
     }
 
     fn limits(&self, lane: &Lane) -> Limits {

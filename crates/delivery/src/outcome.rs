@@ -36,16 +36,18 @@ pub struct Trouble {
     pub verdict: Verdict,
     /// No server answered at all.
     pub(crate) unreached: bool,
+    /// The DNS names no server.
+    pub(crate) unroutable: bool,
 }
 
 impl Trouble {
     pub(crate) fn ours(reply: Reply) -> Self {
-        Self { reply, by: OURSELVES.into(), tls: String::new(), verdict: Verdict::Deferred, unreached: false }
+        Self { reply, by: OURSELVES.into(), tls: String::new(), verdict: Verdict::Deferred, unreached: false, unroutable: false }
     }
 
     pub(crate) fn unroutable(why: &Unroutable) -> Self {
         let verdict = if why.is_transient() { Verdict::Deferred } else { Verdict::Failed };
-        Self { verdict, ..Self::ours(why.reply()) }
+        Self { verdict, unroutable: true, ..Self::ours(why.reply()) }
     }
 
     pub(crate) fn tls_setup(error: &rustls::Error) -> Self {
@@ -73,11 +75,11 @@ impl Trouble {
         let tls = tls.map(tls_words).unwrap_or_default();
         // A server that takes connections and says nothing costs as much time as one that takes none.
         let unreached = matches!(closed, Closed::Timeout(Stage::Connect | Stage::Greeting));
-        Self { reply, by: by.into(), tls, verdict: Verdict::Deferred, unreached }
+        Self { reply, by: by.into(), tls, verdict: Verdict::Deferred, unreached, unroutable: false }
     }
 
     pub(crate) fn outcome(&self) -> RecipientOutcome {
-        let Self { reply, by, tls, verdict, unreached: _ } = self.clone();
+        let Self { reply, by, tls, verdict, .. } = self.clone();
         RecipientOutcome { verdict, reply, by, tls }
     }
 

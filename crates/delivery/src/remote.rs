@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use queue::{Attempt, Recipient, RecipientOutcome, Verdict};
+use queue::{Attempt, Recipient, RecipientOutcome, Verdict, Via, Weather};
 use smtp::Reply;
 use smtp::client::{Closed, Delivery, Message, Stage};
 use smtp::server::Protocol;
@@ -15,7 +15,9 @@ use crate::drive::{Connection, Line};
 use crate::needs;
 use crate::open::{OpenGuard, OpenPlace};
 use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, tls_words, verdict};
+use crate::place::Way;
 use crate::route::NextHop;
+use crate::weather::{is_not_now, of_delivery, of_trouble, stage_of, worse};
 
 /// Servers of a domain that may say "not now" to a letter in one attempt, before the last of them is believed.
 const MOST_PASSED: usize = 4;
@@ -24,6 +26,7 @@ const MOST_PASSED: usize = 4;
 pub(crate) struct Kept {
     connection: Connection,
     state: Arc<State>,
+    via: Via,
     opened: Instant,
     letters: u32,
     by: String,
@@ -35,8 +38,9 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    async fn open(state: &Arc<State>, place: &OpenPlace, hop: &NextHop, passed: &[String]) -> Result<Self, Trouble> {
-        let mut connection = state.open(hop, passed, &mut trace).await?;
+    async fn open(state: &Arc<State>, place: &OpenPlace, way: &Way, passed: &[String]) -> Result<Self, Trouble> {
+        let mut connection = state.open(way, passed, &mut trace).await?;
+        let hop = &way.hop;
         if let NextHop::Mx(domain) = hop {
             connection.found_by_mx_of(domain.as_ascii());
         }
@@ -46,6 +50,7 @@ impl Kept {
         Ok(Self {
             connection,
             state: state.clone(),
+            via: way.via.clone(),
             opened: Instant::now(),
             letters: 0,
             by,
@@ -141,33 +146,53 @@ enum Ending {
     Silent(Closed),
 }
 
-/// Delivers to these recipients; puts what became of each at its position. Gives the trouble, if the site as a whole has
-/// one.
+/// What one attempt met.
+#[derive(Debug, Default)]
+pub(crate) struct Met {
+    /// What keeps all letters back that go the same way.
+    pub(crate) trouble: Option<Trouble>,
+    /// Where no server was asked for anything, nothing is known.
+    pub(crate) weather: Option<Weather>,
+}
+
+impl Met {
+    pub(crate) fn see(&mut self, weather: Weather) {
+        self.weather = Some(self.weather.map_or(weather, |before| worse(before, weather)));
+    }
+}
+
+/// Delivers to these recipients; puts what became of each at its position.
 pub(crate) async fn deliver(
     state: &Arc<State>,
     place: &OpenPlace,
-    hop: &NextHop,
+    way: &Way,
     line: &mut Option<Kept>,
     attempt: &Attempt,
     recipients: &[(usize, &Recipient)],
     outcomes: &mut [Option<RecipientOutcome>],
-) -> Option<Trouble> {
+) -> Met {
+    let mut met = Met::default();
+    if let Some(other) = line.take_if(|kept| kept.via != way.via) {
+        other.quit().await;
+    }
     let mut waiting: VecDeque<(usize, &Recipient)> = recipients.iter().copied().collect();
     let (mut tried_again, mut by_data) = (false, false);
     let mut passed: Vec<String> = Vec::new();
     while !waiting.is_empty() {
         let mut kept = match line.take() {
             Some(kept) => kept,
-            None => match Kept::open(state, place, hop, &passed).await {
+            None => match Kept::open(state, place, way, &passed).await {
                 Ok(kept) => kept,
                 // No other server is better: the words of the one that was reached stand.
                 Err(trouble) if !passed.is_empty() => {
                     waiting.iter().for_each(|(at, _)| put_if_none(outcomes, *at, trouble.outcome()));
-                    return None;
+                    return met;
                 }
                 Err(trouble) => {
                     waiting.iter().for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
-                    return Some(trouble);
+                    met.see(of_trouble(&trouble, way.is_one_of_many()));
+                    met.trouble = Some(trouble);
+                    return met;
                 }
             },
         };
@@ -187,7 +212,8 @@ pub(crate) async fn deliver(
             Ending::Silent(closed) => {
                 let trouble = kept.trouble(&closed);
                 group.iter().chain(&waiting).for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
-                return None;
+                met.see(Weather::Trouble);
+                return met;
             }
             Ending::Said(delivery, alive) if used_before && !tried_again && is_not_now(&delivery) => {
                 // It may have had enough letters on one connection.
@@ -199,7 +225,8 @@ pub(crate) async fn deliver(
                 }
             }
             // RFC 5321 §5.1: the servers of a domain are tried "in this order, until a delivery attempt succeeds".
-            Ending::Said(delivery, alive) if passed.len() < MOST_PASSED && is_by_mx(hop) && is_not_now(&delivery) => {
+            Ending::Said(delivery, alive) if passed.len() < MOST_PASSED && is_by_mx(&way.hop) && is_not_now(&delivery) => {
+                met.see(Weather::Trouble);
                 let over = alive.as_ref().err().and_then(stage_of);
                 passed.push(kept.by.clone());
                 settle_group(&kept, delivery, &group, (over, false), outcomes);
@@ -209,6 +236,7 @@ pub(crate) async fn deliver(
                 }
             }
             Ending::Said(delivery, alive) => {
+                met.see(of_delivery(&delivery, &alive));
                 let over = alive.as_ref().err().and_then(stage_of);
                 let no_bdat = !by_data && kept.connection.session().bdat_refused();
                 by_data |= no_bdat;
@@ -221,7 +249,7 @@ pub(crate) async fn deliver(
             }
         }
     }
-    None
+    met
 }
 
 async fn transaction(kept: &mut Kept, attempt: &Attempt, group: &[(usize, &Recipient)]) -> Ending {
@@ -254,24 +282,8 @@ fn is_dead(ending: &Ending, heard: bool) -> bool {
     }
 }
 
-/// Whether the server, and not the letter, is why nobody has it: an overloaded one says so at MAIL.
-fn is_not_now(delivery: &Delivery) -> bool {
-    let not_now = |reply: &Reply, stage: Stage| stage == Stage::Mail && reply.is_transient();
-    !delivery.recipients.is_empty() && delivery.recipients.iter().all(|said| not_now(&said.reply, said.stage))
-}
-
 fn is_by_mx(hop: &NextHop) -> bool {
     matches!(hop, NextHop::Mx(_))
-}
-
-/// The stage at which a connection broke without a reply.
-fn stage_of(closed: &Closed) -> Option<Stage> {
-    match closed {
-        Closed::Timeout(stage) | Closed::Disconnected(stage) | Closed::Protocol { stage, .. } => Some(*stage),
-        // The letter could not be read to its end.
-        Closed::Quit => Some(Stage::Data),
-        _ => None,
-    }
 }
 
 /// Puts the replies where they belong; gives those recipients that should go into another transaction at once.

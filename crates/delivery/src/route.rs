@@ -109,20 +109,35 @@ impl Router {
         Ok(router)
     }
 
-    /// The site and the next hop of this recipient.
+    /// The site and the next hop of this recipient. Where only the DNS knows the site, it is the domain's own.
     pub fn route(&self, recipient: &Mailbox) -> (Site, NextHop) {
-        let way = match &recipient.host {
+        match (self.way_of(recipient), &recipient.host) {
+            (Some(way), _) => (way.site.clone(), way.hop.clone()),
+            (None, Host::Domain(domain)) => (site(format!("mx:{}", domain.as_ascii())), NextHop::Mx(domain.clone())),
+            (None, Host::Literal(AddressLiteral(ip))) => (literal_site(*ip), NextHop::Literal(*ip)),
+        }
+    }
+
+    /// The site of this recipient.
+    ///
+    /// # Errors
+    /// The DNS has to be asked about this domain.
+    pub(crate) fn configured<'a>(&self, recipient: &'a Mailbox) -> Result<Site, &'a Domain> {
+        match (self.way_of(recipient), &recipient.host) {
+            (Some(way), _) => Ok(way.site.clone()),
+            (None, Host::Domain(domain)) => Err(domain),
+            (None, Host::Literal(AddressLiteral(ip))) => Ok(literal_site(*ip)),
+        }
+    }
+
+    fn way_of(&self, recipient: &Mailbox) -> Option<&Way> {
+        match &recipient.host {
             Host::Domain(domain) => match self.target_of(domain) {
                 Some(Target::Way(way)) => Some(way),
                 Some(Target::Mx) => None,
                 None => self.any.as_ref(),
             },
             Host::Literal(_) => self.any.as_ref(),
-        };
-        match (way, &recipient.host) {
-            (Some(way), _) => (way.site.clone(), way.hop.clone()),
-            (None, Host::Domain(domain)) => (site(format!("mx:{}", domain.as_ascii())), NextHop::Mx(domain.clone())),
-            (None, Host::Literal(AddressLiteral(ip))) => (site(format!("mx:[{ip}]")), NextHop::Literal(*ip)),
         }
     }
 
@@ -213,6 +228,10 @@ impl Router {
 
 fn site(key: String) -> Site {
     Site(key.into())
+}
+
+fn literal_site(ip: IpAddr) -> Site {
+    site(format!("mx:[{ip}]"))
 }
 
 fn maildir_site(kind: &str, folder: &Path) -> Site {

@@ -12,9 +12,7 @@
 //! A domain belongs to a provider only if all its servers do. Who has names below a provider's suffix that are no mail
 //! servers (`www.l.google.com`) could else make the provider seem dead: the suffixes are those of mail servers alone.
 
-use queue::Site;
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Via(pub std::sync::Arc<str>);
+use queue::{Site, Via};
 use sha2::{Digest, Sha256};
 
 /// A longer list of names is shortened.

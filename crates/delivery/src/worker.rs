@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use queue::{Attempt, Outcome, Queue, RecipientOutcome, Verdict, Worker};
+use queue::{Attempt, Outcome, Queue, Recipient, RecipientOutcome, Site, Verdict, Weather, Worker};
 use smtp::Reply;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -24,11 +24,14 @@ use crate::Delivery;
 use crate::connect::State;
 use crate::local;
 use crate::outcome::{OURSELVES, Trouble};
-use crate::remote::{self, Kept};
+use crate::place::Way;
+use crate::remote::{self, Kept, Met};
 use crate::route::NextHop;
+use crate::search;
 
 /// Delivers until the queue is closed or `stop` turns true; then finishes the letters in hand and returns.
 pub async fn run(queue: Queue, delivery: Arc<Delivery>, stop: watch::Receiver<bool>) {
+    let searches = tokio::spawn(search::run(queue.clone(), delivery.clone(), stop.clone()));
     let mut workers = JoinSet::new();
     let mut stopping = stop.clone();
     loop {
@@ -47,10 +50,12 @@ pub async fn run(queue: Queue, delivery: Arc<Delivery>, stop: watch::Receiver<bo
     while let Some(ended) = workers.join_next().await {
         report(ended);
     }
+    // It has ended as well: the queue is closed, or we were stopped.
+    report(searches.await);
 }
 
 /// A worker that panicked has dropped its letter, which the queue defers.
-fn report(ended: Result<(), tokio::task::JoinError>) {
+pub(crate) fn report(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
         tracing::error!(%error, "delivery worker failed");
     }
@@ -67,9 +72,10 @@ async fn work(delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Rece
         }
         let span = tracing::debug_span!("attempt", id = %attempt.letter.id, site = ?worker.lane.site);
         let tried = try_once(&delivery, &state, &worker, &mut line, &attempt).instrument(span);
-        let (outcome, trouble) = tried.await;
+        let (outcome, met) = tried.await;
+        met.weather.into_iter().for_each(|weather| worker.weather(weather));
         worker.finish(attempt, outcome);
-        if let Some(trouble) = trouble {
+        if let Some(trouble) = met.trouble {
             if delivery.open.none(&worker.lane.site) {
                 defer_waiting(&mut worker, &trouble).await;
             }
@@ -100,46 +106,59 @@ async fn following(worker: &mut Worker, line: &mut Option<Kept>, stop: &mut watc
     None
 }
 
-/// One attempt: an outcome for each of its recipients, and the trouble that keeps the whole site's letters back.
+/// Recipients of one letter that are reached in one way.
+struct Group<'a> {
+    way: Way,
+    recipients: Vec<(usize, &'a Recipient)>,
+}
+
+/// One attempt: an outcome for each of its recipients, and what was met.
 async fn try_once(
     delivery: &Delivery,
     state: &Arc<State>,
     worker: &Worker,
     line: &mut Option<Kept>,
     attempt: &Attempt,
-) -> (Outcome, Option<Trouble>) {
-    let mut hop = None;
-    let mut here = Vec::with_capacity(attempt.recipients.len());
+) -> (Outcome, Met) {
     let mut outcomes = vec![None; attempt.recipients.len()];
-    for (position, index) in attempt.recipients.iter().enumerate() {
-        let Some(recipient) = attempt.letter.recipients.get(*index) else { continue };
-        let (site, its_hop) = state.router.route(&recipient.address);
-        if site == worker.lane.site {
-            here.push((position, recipient));
-            hop.get_or_insert(its_hop);
-        } else if let Some(outcome) = outcomes.get_mut(position) {
-            *outcome = Some(moved());
+    let mut met = Met::default();
+    for Group { way, recipients } in groups(state, &worker.lane.site, attempt).await {
+        if let NextHop::Maildir(_) | NextHop::Catch(_) = way.hop {
+            local::deliver(state, attempt, &recipients, &mut outcomes).await;
+            met.see(Weather::Fine);
+            continue;
         }
+        let place = delivery.open.of(&worker.lane.site);
+        let here = remote::deliver(state, &place, &way, line, attempt, &recipients, &mut outcomes).await;
+        here.weather.into_iter().for_each(|weather| met.see(weather));
+        // Trouble with a few of a provider's servers is no reason to keep letters back that go to others of them.
+        met.trouble = met.trouble.or(here.trouble.filter(|_| !way.is_one_of_many()));
     }
-    let trouble = match hop {
-        None => None,
-        Some(NextHop::Maildir(_) | NextHop::Catch(_)) => {
-            local::deliver(state, attempt, &here, &mut outcomes).await;
-            None
-        }
-        Some(hop) => {
-            let place = delivery.open.of(&worker.lane.site);
-            remote::deliver(state, &place, &hop, line, attempt, &here, &mut outcomes).await
-        }
-    };
     let recipients = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(moved)).collect();
-    (Outcome { recipients }, trouble)
+    (Outcome { recipients }, met)
 }
 
-/// The recipient goes another way since the configuration was read anew; the queue will ask for its site again.
+/// The attempt's recipients by the way that each goes now; who does not belong to this site any more is in none.
+async fn groups<'a>(state: &State, site: &Site, attempt: &'a Attempt) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::with_capacity(1);
+    for (position, index) in attempt.recipients.iter().enumerate() {
+        let Some(recipient) = attempt.letter.recipients.get(*index) else { continue };
+        let way = state.way_to(&recipient.address).await;
+        if way.site != *site {
+            continue;
+        }
+        match groups.iter_mut().find(|group| group.way.via == way.via) {
+            Some(group) => group.recipients.push((position, recipient)),
+            None => groups.push(Group { way, recipients: vec![(position, recipient)] }),
+        }
+    }
+    groups
+}
+
+/// The recipient goes another way by now; the queue asks anew where, and takes it there at once.
 fn moved() -> RecipientOutcome {
     RecipientOutcome {
-        verdict: Verdict::Deferred,
+        verdict: Verdict::Moved,
         reply: Reply::new(451, (4, 3, 5), "the route has changed; the letter will take the new one"),
         by: OURSELVES.into(),
         tls: String::new(),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use dns::Zone;
 use queue::{
-    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict,
+    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict, Weather,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
@@ -39,6 +39,8 @@ struct House {
     state: Arc<State>,
     open: OpenSites,
     line: Option<Kept>,
+    /// What the last attempt said of the site.
+    weather: Option<Weather>,
 }
 
 impl House {
@@ -48,7 +50,7 @@ impl House {
 
     fn with(config: &str, zone: Zone, authorities: RootCertStore) -> Self {
         let state = setup(config, zone, authorities).state().unwrap();
-        Self { state: Arc::new(state), open: OpenSites::default(), line: None }
+        Self { state: Arc::new(state), open: OpenSites::default(), line: None, weather: None }
     }
 
     async fn send(&mut self, to: &[&str]) -> Vec<RecipientOutcome> {
@@ -60,16 +62,17 @@ impl House {
     }
 
     async fn send_as(&mut self, attempt: Attempt) -> (Vec<RecipientOutcome>, Option<Trouble>) {
-        let (_, hop) = self.state.router.route(&attempt.letter.recipients[0].address);
+        let way = self.state.way_to(&attempt.letter.recipients[0].address).await;
         let recipients: Vec<_> = attempt.letter.recipients.iter().enumerate().collect();
         let mut outcomes = vec![None; recipients.len()];
         let place = self.open.of(&Site("test".into()));
         if let Some(line) = self.line.take_if(|line| line.is_spent(&self.state)) {
             line.quit().await;
         }
-        let trouble =
-            remote::deliver(&self.state, &place, &hop, &mut self.line, &attempt, &recipients, &mut outcomes).await;
-        (outcomes.into_iter().map(|outcome| outcome.expect("each recipient has an outcome")).collect(), trouble)
+        let met =
+            remote::deliver(&self.state, &place, &way, &mut self.line, &attempt, &recipients, &mut outcomes).await;
+        self.weather = met.weather;
+        (outcomes.into_iter().map(|outcome| outcome.expect("each recipient has an outcome")).collect(), met.trouble)
     }
 }
 
