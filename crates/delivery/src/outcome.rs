@@ -42,7 +42,14 @@ pub struct Trouble {
 
 impl Trouble {
     pub(crate) fn ours(reply: Reply) -> Self {
-        Self { reply, by: OURSELVES.into(), tls: String::new(), verdict: Verdict::Deferred, unreached: false, unroutable: false }
+        Self {
+            reply,
+            by: OURSELVES.into(),
+            tls: String::new(),
+            verdict: Verdict::Deferred,
+            unreached: false,
+            unroutable: false,
+        }
     }
 
     pub(crate) fn unroutable(why: &Unroutable) -> Self {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use dns::DnsError;
 use queue::{Lane, Place, Site, Source, Via};
-use smtp::{Domain, Host, Mailbox};
+use smtp::{Domain, Mailbox};
 
 use crate::connect::State;
 use crate::finder::{Known, Servers};

@@ -225,7 +225,9 @@ pub(crate) async fn deliver(
                 }
             }
             // RFC 5321 §5.1: the servers of a domain are tried "in this order, until a delivery attempt succeeds".
-            Ending::Said(delivery, alive) if passed.len() < MOST_PASSED && is_by_mx(&way.hop) && is_not_now(&delivery) => {
+            Ending::Said(delivery, alive)
+                if passed.len() < MOST_PASSED && is_by_mx(&way.hop) && is_not_now(&delivery) =>
+            {
                 met.see(Weather::Trouble);
                 let over = alive.as_ref().err().and_then(stage_of);
                 passed.push(kept.by.clone());

@@ -5,13 +5,15 @@ mod needs;
 mod queued;
 mod send;
 mod sink;
+mod sites;
 mod trust;
 
 use std::sync::Arc;
 
 use dns::Zone;
 use queue::{
-    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict, Weather,
+    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict,
+    Weather,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};

@@ -20,21 +20,25 @@ use super::sink::{Script, Sink, count};
 use crate::{Delivery, run};
 
 /// A queue with its back door, running.
-struct Running {
+pub(super) struct Running {
     folder: TempDir,
-    queue: Queue,
-    delivery: Arc<Delivery>,
+    pub(super) queue: Queue,
+    pub(super) delivery: Arc<Delivery>,
     stop: watch::Sender<bool>,
     run: JoinHandle<()>,
 }
 
 impl Running {
-    fn new(config: &str) -> Self {
+    pub(super) fn new(config: &str) -> Self {
         Self::in_folder(tempfile::tempdir().unwrap(), config)
     }
 
     fn in_folder(folder: TempDir, config: &str) -> Self {
-        let delivery = Arc::new(Delivery::new(setup(config, Zone::new(), RootCertStore::empty())).unwrap());
+        Self::with_names(folder, config, Zone::new())
+    }
+
+    pub(super) fn with_names(folder: TempDir, config: &str, names: Zone) -> Self {
+        let delivery = Arc::new(Delivery::new(setup(config, names, RootCertStore::empty())).unwrap());
         let config = QueueConfig { data_dir: folder.path().join("data"), min_free: 0, ..QueueConfig::default() };
         std::fs::create_dir(&config.data_dir).unwrap();
         let queue = Queue::open(config, delivery.clone()).unwrap();
@@ -43,7 +47,7 @@ impl Running {
         Self { folder, queue, delivery, stop, run }
     }
 
-    async fn submit(&self, to: &[&str], text: &[u8]) {
+    pub(super) async fn submit(&self, to: &[&str], text: &[u8]) {
         let recipient = |to: &&str| Recipient {
             address: to.parse().unwrap(),
             params: RcptParams::default(),
@@ -63,7 +67,7 @@ impl Running {
         self.queue.submit(letter, draft).await.unwrap();
     }
 
-    async fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+    pub(super) async fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
         let waiting = async {
             while !holds(self) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -72,20 +76,20 @@ impl Running {
         tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
     }
 
-    async fn empty(&self) {
+    pub(super) async fn empty(&self) {
         self.until("an empty queue", |running| running.queue.count() == 0).await;
     }
 
-    fn list(&self) -> Vec<Summary> {
+    pub(super) fn list(&self) -> Vec<Summary> {
         self.queue.list(&Filter::default())
     }
 }
 
-fn relay(port: u16, more: &str) -> String {
+pub(super) fn relay(port: u16, more: &str) -> String {
     format!("{more}\n[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{port}\"\n")
 }
 
-const LETTER: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
+pub(super) const LETTER: &[u8] = b"Subject: hello\r\n\r\nbody\r\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_leave_the_queue_over_few_connections() {

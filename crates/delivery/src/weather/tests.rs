@@ -14,13 +14,13 @@ fn said(replies: &[(Stage, u16)]) -> Delivery {
 #[test]
 fn refusals_of_recipients_and_letters_are_fine_weather() {
     for replies in [
-        &[(Stage::EndOfData, 250)] as &[_],
-        &[(Stage::Rcpt, 550), (Stage::Rcpt, 450), (Stage::EndOfData, 250)],
-        &[(Stage::Rcpt, 450), (Stage::Rcpt, 451)],
-        &[(Stage::Mail, 550)],
-        &[(Stage::EndOfData, 451)],
+        vec![(Stage::EndOfData, 250)],
+        vec![(Stage::Rcpt, 550), (Stage::Rcpt, 450), (Stage::EndOfData, 250)],
+        vec![(Stage::Rcpt, 450), (Stage::Rcpt, 451)],
+        vec![(Stage::Mail, 550)],
+        vec![(Stage::EndOfData, 451)],
     ] {
-        assert_eq!(of_delivery(&said(replies), &Ok(())), Weather::Fine, "{replies:?}");
+        assert_eq!(of_delivery(&said(&replies), &Ok(())), Weather::Fine, "{replies:?}");
     }
     let hung_up = Err(Closed::Disconnected(Stage::Mail));
     assert_eq!(of_delivery(&said(&[(Stage::EndOfData, 250)]), &hung_up), Weather::Fine);
