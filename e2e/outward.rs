@@ -42,6 +42,56 @@ fn the_next_mx_gets_it_where_the_best_is_down_or_busy() {
 }
 
 #[test]
+fn domains_with_the_same_servers_share_one_connection() {
+    let (dns, port) = (FakeDns::start(), free_port());
+    let sink = Sink::builder().port(port).start();
+    dns.mx("b.test", &[(10, "mx1.host.test"), (20, "mx2.host.test")]);
+    dns.mx("c.test", &[(5, "mx2.host.test"), (5, "mx1.host.test")]);
+    dns.a("mx1.host.test", &["127.0.0.1"]);
+    dns.a("mx2.host.test", &["127.0.0.1"]);
+    let program = by_mx(&dns, port).start();
+    let mut client = on_relay(&program);
+    client.deliver("a@a.test", &["x@b.test"], &from_anna("x@b.test", "one"));
+    sink.wait_for(1);
+    client.deliver("a@a.test", &["y@c.test"], &from_anna("y@c.test", "two"));
+    sink.wait_for(2);
+    assert_eq!(sink.connections(), 1, "a connection for each domain");
+    for address in ["z@b.test", "z@c.test"] {
+        let ended = program.house.run(&["route", address, "--json"], b"");
+        assert!(ended.success(), "{ended}");
+        let said = ended.json();
+        assert_eq!(said["site"], "mx1.host.test,mx2.host.test", "{ended}");
+        assert_eq!(said["servers"][0]["addresses"][0], "127.0.0.1", "{ended}");
+    }
+}
+
+#[test]
+fn the_way_of_an_address_is_explained() {
+    let dns = FakeDns::start();
+    dns.mx("b.test", &[(20, "second.b.test"), (10, "first.b.test")]);
+    dns.a("first.b.test", &["192.0.2.1"]);
+    dns.a("second.b.test", &["192.0.2.2"]);
+    dns.null_mx("never.test");
+    dns.serv_fail("ill.test");
+    let hop = std::net::SocketAddr::from(([127, 0, 0, 1], 2526));
+    let house = relay_house().local("here.test", &["anna"]).route("c.test", hop).dns(dns.address());
+    house.write();
+    for (address, code, words) in [
+        ("x@b.test", 0, &["no route", "first.b.test", "second.b.test", "192.0.2.1", "opportunistic"] as &[&str]),
+        ("x@c.test", 0, &["the route for c.test", "127.0.0.1:2526"]),
+        ("anna@here.test", 0, &["local domain here.test", "mailbox"]),
+        ("x@never.test", 1, &["does not accept mail"]),
+        ("x@ill.test", 1, &["ill.test", "tried again"]),
+        ("nobody", 2, &["nobody"]),
+    ] {
+        let ended = house.run(&["route", address], b"");
+        assert_eq!(ended.code(), Some(code), "{address}: {ended}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        words.iter().for_each(|word| assert!(said.contains(word), "{address} without {word:?}: {ended}"));
+    }
+}
+
+#[test]
 fn every_address_of_a_host_is_tried() {
     let (dns, port) = (FakeDns::start(), free_port());
     let up = Sink::builder().ip("127.0.0.3").port(port).start();

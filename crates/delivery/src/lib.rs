@@ -10,8 +10,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`config`] | what an operator writes: routes, local domains, limits, times |
-//! | [`route`] | recipient → site and next hop, from the configuration alone |
+//! | [`route`] | recipient → next hop, from the configuration alone |
 //! | [`mx`] | domain → servers, from the DNS |
+//! | `finder`, `site`, `place`, `search` | domain → site, remembered for a while; many domains have one |
+//! | `dead`, `weather` | servers that could not be reached lately; what an attempt says of its site |
+//! | `explain` | all of that in words, for one address |
 //! | `connect`, `dial`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
 //! | `worker`, `remote`, `local` | letters meet connections and mailboxes |
 //! | [`outcome`] | what a reply means for a recipient |
@@ -32,6 +35,7 @@ mod connect;
 mod dead;
 mod dial;
 mod drive;
+mod explain;
 mod finder;
 mod local;
 pub mod maildir;
@@ -62,6 +66,7 @@ use smtp::{Host, Mailbox, Reply};
 
 pub use config::{Config, ConfigError};
 pub use drive::Line;
+pub use explain::{Explained, ServerExplained, TroubleExplained};
 pub use outcome::Trouble;
 pub use send::{SendTo, Sent, send_one};
 pub use worker::run;

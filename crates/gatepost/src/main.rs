@@ -51,6 +51,7 @@ fn run(command: Command) -> Result<(), Fault> {
         Command::Config(command) => cli::config::run(command),
         Command::Account(command) => cli::account::run(command),
         Command::Queue(command) => cli::queue::run(command),
+        Command::Route(arguments) => cli::route::run(&arguments),
         Command::Send(arguments) => cli::send::run(arguments),
         Command::Spool(command) => cli::spool::run(command),
         Command::Completions { shell } => {

@@ -4,6 +4,7 @@ pub mod account;
 pub mod config;
 pub mod queue;
 pub mod quickstart;
+pub mod route;
 pub mod send;
 pub mod sendmail;
 pub mod serve;
@@ -46,6 +47,8 @@ pub enum Command {
     /// The letters that wait, and why
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Where a letter to an address would go now: route, site, servers, limits
+    Route(Route),
     /// Send one letter with our own client and see the dialog
     Send(Send),
     /// Take a letter from a program, as /usr/sbin/sendmail does
@@ -208,6 +211,17 @@ pub enum QueueCommand {
         #[command(flatten)]
         file: ConfigFile,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Route {
+    /// The recipient's address
+    pub address: String,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub file: ConfigFile,
 }
 
 #[derive(Debug, Args)]

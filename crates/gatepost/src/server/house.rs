@@ -123,6 +123,12 @@ fn queue_config(config: &Config) -> queue::QueueConfig {
     queue
 }
 
+/// The back door alone, to be asked where letters go; within a runtime.
+pub fn router(config: &Config) -> Result<Delivery, Fault> {
+    let setup = setup(config, &Arc::default())?;
+    Delivery::new(setup).map_err(|error| Fault::new(Exit::Usage, error.to_string()))
+}
+
 fn setup(config: &Config, mailboxes: &Arc<Directories>) -> Result<Setup, Fault> {
     let resolver = Hickory::new(&config.dns.server, config.dns.timeout)
         .map_err(|error| Fault::new(Exit::Usage, error.to_string()).help("name one: [dns] server = \"192.0.2.53\""))?;

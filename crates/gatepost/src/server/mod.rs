@@ -8,7 +8,7 @@
 mod addresses;
 mod answers;
 mod bind;
-mod house;
+pub mod house;
 mod listeners;
 pub mod log;
 mod pickup;
