@@ -141,8 +141,9 @@ impl Class {
         if reply.is_transient() && matches!(self.action, Action::Suppress | Action::None) {
             self.action = Action::Retry;
         }
-        // A letter that was refused for good is not tried again, whatever its code says elsewhere.
-        if reply.is_permanent() && self.action == Action::Retry {
+        // A letter that was refused for good is not tried again. RFC 5321 §4.5.3.1.10: too many recipients at once is never
+        // for good, even where an old server says 552.
+        if reply.is_permanent() && self.action == Action::Retry && self.kind != Kind::TooManyRecipients {
             self.action = Action::None;
         }
         self
@@ -151,6 +152,9 @@ impl Class {
     /// In plain words, for people: what happened and what to do.
     pub const fn explain(self) -> &'static str {
         match self.kind {
+            Kind::InvalidRecipient | Kind::InactiveMailbox if matches!(self.action, Action::Retry) => {
+                "The server does not take letters for this address now. The letter is tried again by itself; check how the address is written."
+            }
             Kind::Accepted => "The server took it. Nothing is to be done.",
             Kind::InvalidRecipient => {
                 "There is no such address at that server. Check how it is written, and take it off your lists."

@@ -87,6 +87,7 @@ const TEXTS: &[(&str, &str, Kind, Scope, Action)] = &[
     ("", "451 4.7.1 Greylisting in action, please come back in 00:05:00", K::Greylisted, S::Destination, A::Retry),
     ("", "421 4.7.0 example.com Error: too many connections from 192.0.2.1", K::TooManyConnections, S::Destination, A::Slow),
     ("", "452 4.5.3 Too many recipients", K::TooManyRecipients, S::Message, A::Retry),
+    ("", "552 too many recipients", K::TooManyRecipients, S::Message, A::Retry),
     ("", "552 5.3.4 Message size exceeds fixed limit", K::LetterTooLarge, S::Message, A::None),
     ("", "452 4.3.1 Insufficient system storage", K::ServerTrouble, S::Destination, A::Retry),
     ("", "550 5.7.25 Client host rejected: cannot find your reverse hostname, [192.0.2.1]", K::BadConfiguration, S::SenderIp, A::FixDns),
@@ -136,6 +137,14 @@ fn each_provider_of_the_table_is_a_site_that_is_shipped() {
     for (site, _) in PROVIDERS {
         assert_eq!(shaping.provider_of(&[&format!("mx1.{site}")]), Some(*site));
     }
+}
+
+#[test]
+fn an_address_that_is_refused_for_now_is_not_called_wrong() {
+    let now = classify(&reply("450 4.1.1 User unknown"), None).explain();
+    let forever = classify(&reply("550 5.1.1 User unknown"), None).explain();
+    assert!(now.contains("tried again") && !now.contains("lists"), "{now}");
+    assert!(forever.contains("lists"), "{forever}");
 }
 
 #[test]
