@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use crate::content::Content;
 use crate::dial::{Dial, connect, handshake_words};
 use crate::outcome::Trouble;
 use crate::stream::Stream;
@@ -159,15 +160,16 @@ impl Connection {
     pub(crate) async fn deliver(
         &mut self,
         message: Message,
-        body: &Body,
+        content: impl Into<Content<'_>>,
         watch: Watch<'_>,
     ) -> Result<Delivery, Closed> {
+        let content = content.into();
         self.heard = false;
         self.session.deliver(Instant::now(), message);
         loop {
             let mut step = self.step(watch).await;
             if step == Step::NeedBody {
-                step = match self.give(body, watch).await {
+                step = match self.give(content, watch).await {
                     Some(step) => step,
                     None => continue,
                 };
@@ -182,22 +184,20 @@ impl Connection {
 
     /// Gives the session the letter, piece by piece; memory holds one of them. Stops where the session has come to a
     /// result before the end.
-    async fn give(&mut self, body: &Body, watch: Watch<'_>) -> Option<Step> {
-        let mut offset = 0;
-        while offset < body.len() {
-            match read_piece(body, offset).await {
-                Ok(piece) if !piece.is_empty() => {
-                    offset += piece.len() as u64;
-                    self.session.handle_body(Instant::now(), &piece);
-                }
+    async fn give(&mut self, content: Content<'_>, watch: Watch<'_>) -> Option<Step> {
+        let mut pieces = content.pieces();
+        loop {
+            match pieces.next().await {
+                Ok(Some(piece)) => self.session.handle_body(Instant::now(), &piece),
+                Ok(None) => break,
                 // A store that gives less than it promised must not have half a letter taken for a whole one.
-                missing => {
-                    tracing::error!(error = ?missing.err(), offset, "letter cannot be read to its end");
+                Err(error) => {
+                    tracing::error!(%error, offset = pieces.offset(), "letter cannot be read to its end");
                     self.session.handle_body_failed(Instant::now());
                     return None;
                 }
             }
-            if offset < body.len()
+            if !pieces.is_at_end()
                 && let Some(step) = self.between_pieces(watch).await
             {
                 return Some(step);

@@ -32,6 +32,7 @@
 
 pub mod config;
 mod connect;
+mod content;
 mod dead;
 mod dial;
 mod drive;

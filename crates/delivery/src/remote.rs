@@ -11,8 +11,9 @@ use smtp::client::{Closed, Delivery, Message, Stage};
 use smtp::server::Protocol;
 
 use crate::connect::State;
+use crate::content::Content;
 use crate::drive::{Connection, Line};
-use crate::needs;
+use crate::needs::{self, Fit, Needs};
 use crate::open::{OpenGuard, OpenPlace};
 use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, tls_words, verdict};
 use crate::place::Way;
@@ -144,6 +145,8 @@ fn trace(line: Line<'_>) {
 enum Ending {
     Said(Delivery, Result<(), Closed>),
     Silent(Closed),
+    /// It cannot go to this server, which was not asked.
+    Unfit(Reply),
 }
 
 /// What one attempt met.
@@ -178,6 +181,7 @@ pub(crate) async fn deliver(
     let mut waiting: VecDeque<(usize, &Recipient)> = recipients.iter().copied().collect();
     let (mut tried_again, mut by_data) = (false, false);
     let mut passed: Vec<String> = Vec::new();
+    let mut needs = Needs::default();
     while !waiting.is_empty() {
         let mut kept = match line.take() {
             Some(kept) => kept,
@@ -201,7 +205,7 @@ pub(crate) async fn deliver(
         }
         let group: Vec<_> = waiting.drain(..kept.most_recipients().min(waiting.len())).collect();
         let used_before = kept.letters > 0;
-        let ending = transaction(&mut kept, attempt, &group).await;
+        let ending = transaction(&mut kept, attempt, &mut needs, &group).await;
         if used_before && !tried_again && is_dead(&ending, kept.connection.heard()) {
             tracing::debug!(peer = kept.by, "kept connection was closed by the server, opening a new one");
             tried_again = true;
@@ -209,6 +213,10 @@ pub(crate) async fn deliver(
             continue;
         }
         match ending {
+            Ending::Unfit(reply) => {
+                group.iter().for_each(|(at, _)| put(outcomes, *at, kept.outcome(reply.clone(), true)));
+                *line = Some(kept);
+            }
             Ending::Silent(closed) => {
                 let trouble = kept.trouble(&closed);
                 group.iter().chain(&waiting).for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
@@ -254,24 +262,40 @@ pub(crate) async fn deliver(
     met
 }
 
-async fn transaction(kept: &mut Kept, attempt: &Attempt, group: &[(usize, &Recipient)]) -> Ending {
+async fn transaction(kept: &mut Kept, attempt: &Attempt, needs: &mut Needs, group: &[(usize, &Recipient)]) -> Ending {
     let letter = &attempt.letter;
     let mut params = letter.params.clone();
     params.size = Some(attempt.body.len());
     let recipients = group.iter().map(|(_, r)| (r.address.clone(), r.params.clone())).collect();
     let mut message = Message { from: letter.from.clone(), params, recipients };
-    if let Some(offered) = kept.connection.session().capabilities()
-        && let Err(error) = needs::fit(&mut message, &attempt.body, offered).await
-    {
-        tracing::error!(%error, "letter cannot be looked through");
+    let mut conversion = None;
+    if let Some(offered) = kept.connection.session().capabilities() {
+        match needs.fit(&mut message, &attempt.body, offered).await {
+            Ok(Fit::AsItIs) => {}
+            Ok(Fit::Converted(converted)) => conversion = Some(converted),
+            Ok(Fit::Not(reply)) => return Ending::Unfit(reply),
+            Err(error) => tracing::error!(%error, "letter cannot be looked through"),
+        }
     }
     kept.letters += 1;
-    match kept.connection.deliver(message, &attempt.body, &mut trace).await {
+    match kept.connection.deliver(message, Content::new(&attempt.body, conversion), &mut trace).await {
         Err(closed) => Ending::Silent(closed),
-        Ok(delivery) => {
+        Ok(mut delivery) => {
+            if let Some(words) = conversion.and_then(needs::broken_words) {
+                note(&mut delivery, &words);
+            }
             let alive = kept.connection.settle(&mut trace).await;
             Ending::Said(delivery, alive)
         }
+    }
+}
+
+/// Behind what the server said to those who have the letter: the record shows it.
+fn note(delivery: &mut Delivery, words: &str) {
+    tracing::warn!("{words}");
+    for said in delivery.recipients.iter_mut().filter(|said| said.reply.is_positive()) {
+        let text = format!("{} [{OURSELVES}: {words}]", said.reply.text());
+        said.reply = said.reply.clone().with_text(text);
     }
 }
 

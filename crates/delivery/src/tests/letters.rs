@@ -40,7 +40,8 @@ async fn a_letter_arrives_byte_for_byte_by_data_and_by_bdat() {
     for n in 0..60_000 {
         body.extend_from_slice(format!("{}line {n} \u{e9}\r\n", ".".repeat(n % 3)).as_bytes());
     }
-    for offers in [vec!["PIPELINING"], vec!["PIPELINING", "CHUNKING"], vec!["CHUNKING"], vec!["8BITMIME"]] {
+    for offers in [vec!["PIPELINING"], vec!["PIPELINING", "CHUNKING"], vec!["CHUNKING"], vec![]] {
+        let offers = [offers, vec!["8BITMIME"]].concat();
         let sink = Sink::new(Script { offers: offers.clone(), ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, ""));
         let (outcomes, trouble) = house.send_body(&["ann@a.example"], &body).await;
