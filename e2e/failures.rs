@@ -261,6 +261,32 @@ fn a_dropped_letter_is_gone() {
 }
 
 #[test]
+fn a_held_letter_waits_through_a_kill_and_leaves_when_it_is_released() {
+    let sink = Sink::start();
+    sink.answer(Stage::Rcpt, "", "450 4.7.1 later", 1);
+    let mut program = with_anna().retry(&["0s", "1h"]).route("*", sink.address()).start();
+    send(&program, "x@b.test", "patient");
+    wait_until(Duration::from_secs(20), "the letter to wait", || rows(&program).len() == 1 && sink.connections() > 0);
+    let run = |program: &Program, arguments: &[&str]| {
+        let done = program.house.run(arguments, b"");
+        assert!(done.success(), "{done}");
+        done.stdout
+    };
+    assert!(run(&program, &["queue", "hold", "--domain", "b.test", "--dry-run"]).contains("would be held"));
+    assert_ne!(rows(&program)[0]["standing"], "held");
+    run(&program, &["queue", "hold", "--domain", "b.test", "--reason", "looks odd"]);
+    program.kill();
+    program.restart();
+    let row = rows(&program).remove(0);
+    assert_eq!((&row["standing"], &row["held"]["reason"]), (&"held".into(), &"looks odd".into()));
+    assert!(run(&program, &["queue", "retry", "--all", "--json"]).contains("\"count\": 0"));
+    run(&program, &["queue", "release", "--state", "held"]);
+    run(&program, &["queue", "retry", "--all"]);
+    assert!(sink.wait_for(1)[0].contains("patient"));
+    wait_until(Duration::from_secs(10), "an empty queue", || is_empty(&program));
+}
+
+#[test]
 fn a_submitter_hears_of_failures_too() {
     let sink = Sink::start();
     sink.answer(Stage::End, "", "554 5.6.0 not that", 1);

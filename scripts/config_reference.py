@@ -29,6 +29,7 @@ SECTIONS = [
     ("[queue]", "queue/src/queue/config.rs", "QueueConfig"),
     ("[queue.retry]", "queue/src/retry.rs", "RetryPolicy"),
     ('[queue.retry_site."google.com"]', "queue/src/retry.rs", "RetryOverride"),
+    ("[queue.reports]", "queue/src/queue/config.rs", "Reports"),
     ("[records]", "queue/src/record/config.rs", "RecordsConfig"),
     ("[limits]", "reception/src/config/limits.rs", "Limits"),
     ("[limits.login]", "reception/src/config/limits.rs", "LoginLimits"),

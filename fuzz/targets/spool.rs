@@ -16,17 +16,17 @@ fn meta(octets: &[u8]) {
 }
 
 fn state(octets: &[u8]) {
-    let Ok(states) = decode_state(octets) else { return };
-    assert_eq!(decode_state(&encode_state(&states)).as_ref(), Ok(&states));
+    let Ok(course) = decode_state(octets) else { return };
+    assert_eq!(decode_state(&encode_state(&course)).as_ref(), Ok(&course));
 }
 
 fn both(octets: &[u8]) {
     let Some((&length, octets)) = octets.split_first() else { return };
     let (meta, state) = octets.split_at(usize::from(length).min(octets.len()));
-    let Ok((letter, states)) = decode(ID, meta, state) else { return };
-    assert_eq!(letter.recipients.len(), states.len());
-    assert!(letter.recipients.iter().zip(&states).all(|(recipient, progress)| recipient.state == progress.state));
-    assert_eq!(decode(ID, &encode_meta(&letter), &encode_state(&states)), Ok((letter, states)));
+    let Ok((letter, course)) = decode(ID, meta, state) else { return };
+    assert_eq!(letter.recipients.len(), course.states.len());
+    assert!(letter.recipients.iter().zip(&course.states).all(|(recipient, progress)| recipient.state == progress.state));
+    assert_eq!(decode(ID, &encode_meta(&letter), &encode_state(&course)), Ok((letter, course)));
 }
 
 fuzz_target!(|input: &[u8]| {

@@ -25,15 +25,25 @@ pub enum Request {
     QueueShow {
         id: String,
     },
-    /// Without identifiers: all.
-    QueueRetry {
-        ids: Vec<String>,
-    },
-    QueueDrop {
-        ids: Vec<String>,
+    /// Answered with how many letters it meant; with `dry_run` nothing is changed.
+    QueueChange {
+        change: Change,
+        letters: queue::Selection,
+        dry_run: bool,
     },
     /// Letters were left in the dropbox.
     Pickup,
+}
+
+/// What may be done with letters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    Retry,
+    Hold { reason: String, until: Option<queue::Timestamp> },
+    Release,
+    Bounce { reason: String },
+    Drop,
 }
 
 /// What comes back.

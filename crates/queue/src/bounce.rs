@@ -5,7 +5,7 @@
 //! - Nothing here stores anything. The report goes in by the same intake as every letter, from `<>`.
 
 use mail::dsn::{Action, FULL_LIMIT, Original, RecipientReport, Report};
-use smtp::{Body, EnhancedCode, MailParams, Mailbox, Reply, ReversePath};
+use smtp::{Body, EnhancedCode, MailParams, Mailbox, Reply, ReplyCode, ReversePath};
 
 use crate::intake::NewLetter;
 use crate::letter::{LastReply, Letter, Origin, Recipient, Timestamp};
@@ -34,6 +34,10 @@ pub enum How {
     Failed,
     /// Its time ran out.
     Expired,
+    /// Not yet; it is tried again until then.
+    Delayed {
+        until: Timestamp,
+    },
     Delivered,
     /// To a server that tells nobody of success.
     Relayed,
@@ -58,12 +62,13 @@ pub const BEGINNING: usize = FULL_LIMIT;
 /// Whether the sender is to be told about this recipient: not where there is none, and not who asked for silence.
 ///
 /// RFC 5321 §4.5.5; RFC 3461 §4.1: with NEVER, or a list without FAILURE, a failure is not reported; success only to who
-/// asked for it.
+/// asked for it; of a delay, who gave no list or one with DELAY.
 pub fn wants_report(letter: &Letter, index: usize, how: How) -> bool {
     let notify = letter.recipients.get(index).and_then(|recipient| recipient.params.notify);
-    let wanted = match (how.is_success(), notify) {
-        (true, notify) => notify.is_some_and(|notify| notify.success && !notify.never),
-        (false, notify) => notify.is_none_or(|notify| notify.failure && !notify.never),
+    let wanted = match how {
+        How::Delivered | How::Relayed => notify.is_some_and(|notify| notify.success && !notify.never),
+        How::Failed | How::Expired => notify.is_none_or(|notify| notify.failure && !notify.never),
+        How::Delayed { .. } => notify.is_none_or(|notify| notify.delay && !notify.never),
     };
     wanted && !letter.from.is_null()
 }
@@ -72,6 +77,22 @@ pub fn wants_report(letter: &Letter, index: usize, how: How) -> bool {
 pub fn never_tried(now: Timestamp) -> LastReply {
     const NEVER_TRIED: Reply = Reply::new(451, (4, 4, 7), "the letter's time ran out before the server could be tried");
     LastReply { at: now, reply: NEVER_TRIED, by: "gatepost".to_owned() }
+}
+
+/// The words for a recipient that was not tried yet when its sender is told of the delay.
+pub fn not_tried_yet(now: Timestamp) -> LastReply {
+    const NOT_YET: Reply = Reply::new(451, (4, 4, 0), "the server could not be tried yet");
+    LastReply { at: now, reply: NOT_YET, by: "gatepost".to_owned() }
+}
+
+const GIVEN_BACK: ReplyCode = ReplyCode::new(554);
+
+/// The words for a recipient whose letter an operator gives back.
+pub fn given_back(now: Timestamp, reason: &str) -> LastReply {
+    let colon = if reason.is_empty() { "" } else { ": " };
+    let text = format!("an operator of this server gave the letter back{colon}{reason}");
+    let reply = Reply::from_peer(GIVEN_BACK, Some(EnhancedCode::new(5, 0, 0)), &text);
+    LastReply { at: now, reply, by: "gatepost".to_owned() }
 }
 
 /// One report about all these recipients. `beginning`: up to [`BEGINNING`] octets of the letter. `None` where the letter
@@ -122,12 +143,16 @@ fn recipient_report<'a>(letter: &'a Letter, ended: &'a Ended) -> Option<Recipien
             How::Failed | How::Expired => Action::Failed,
             How::Delivered => Action::Delivered,
             How::Relayed => Action::Relayed,
+            How::Delayed { .. } => Action::Delayed,
         },
         status: status(ended),
         remote: remote(&ended.last.by),
         reply: Some(&ended.last.reply),
         last_attempt: (ended.attempts > 0).then_some(ended.last.at.0),
-        will_retry_until: None,
+        will_retry_until: match ended.how {
+            How::Delayed { until } => Some(until.0),
+            _ => None,
+        },
     })
 }
 
@@ -136,6 +161,8 @@ fn status(ended: &Ended) -> EnhancedCode {
     match ended.last.reply.enhanced {
         code if ended.how.is_success() => code.filter(|code| code.class == 2).unwrap_or(EnhancedCode::new(2, 0, 0)),
         _ if ended.how == How::Expired => EnhancedCode::new(4, 4, 7),
+        Some(code) if matches!(ended.how, How::Delayed { .. }) => EnhancedCode { class: 4, ..code },
+        None if matches!(ended.how, How::Delayed { .. }) => EnhancedCode::new(4, 0, 0),
         Some(code) if code.class == 5 => code,
         // A peer may say 4.x.y where we know that it is for good.
         Some(code) if code.class == 4 => EnhancedCode { class: 5, ..code },

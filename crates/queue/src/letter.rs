@@ -11,8 +11,11 @@ use std::time::Duration;
 use smtp::{MailParams, Mailbox, RcptParams, Reply, ReversePath};
 
 pub mod codec;
+mod course;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub use course::{Course, Hold};
 
 /// Names a letter for its whole life: in the reply to the client, in Received, in the log, on the command line.
 /// Ascending with time; never used twice in one data folder.

@@ -30,11 +30,13 @@ pub mod spool;
 pub mod units;
 
 pub use intake::{NewLetter, Refusal};
-pub use letter::{LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp};
+pub use letter::{
+    Course, Hold, LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp,
+};
 pub use queue::{
-    Attempt, Details, Filter, Lane, Last, Limits, OpenError, Outcome, Place, Queue, QueueConfig, Rate,
-    RecipientDetails, RecipientOutcome, Search, Selection, Site, Sites, Source, Standing, Summary, Verdict, Via,
-    Weather, Worker,
+    Attempt, DelayFor, Details, Filter, Held, Lane, Last, Limits, OpenError, Outcome, Place, Queue, QueueConfig, Rate,
+    RecipientDetails, RecipientOutcome, Reports, Search, Selection, Site, Sites, Source, Standing, Summary, Verdict,
+    Via, Weather, Worker,
 };
 pub use record::{Event, Recorder, RecordsConfig};
 pub use retry::{RetryOverride, RetryPolicy};

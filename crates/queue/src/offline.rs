@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::letter::{Letter, Progress, QueueId, codec};
-use crate::queue::{Details, Filter, Summary, details, summary};
+use crate::letter::{Course, Letter, QueueId, Timestamp, codec};
+use crate::queue::{Details, Filter, Summary, details, standing_of, summary};
 use crate::record;
 use crate::retry::RetryPolicy;
 use crate::schedule::RecipientSet;
@@ -21,13 +21,13 @@ const RECORDS_MOST: usize = 1_000;
 pub fn list(data_dir: &Path, filter: &Filter) -> Result<Vec<Summary>, SpoolError> {
     let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
     let none = RecipientSet::default();
-    let letters = found.letters.iter().filter_map(read).filter(|(letter, states)| {
+    let letters = found.letters.iter().filter_map(read).filter(|(letter, course)| {
         filter.after.is_none_or(|after| letter.id > after)
-            && filter.matches(letter)
-            && states.iter().any(|progress| progress.state.is_pending())
+            && filter.matches(letter, course, standing_of(course, &none, &none), Timestamp::now())
+            && course.is_pending()
     });
     let limit = filter.limit.unwrap_or(usize::MAX);
-    Ok(letters.map(|(letter, states)| summary(&letter, &states, &none, &none)).take(limit).collect())
+    Ok(letters.map(|(letter, course)| summary(&letter, &course, &none, &none)).take(limit).collect())
 }
 
 /// One letter and its records; `None` where it is not in the queue.
@@ -37,13 +37,13 @@ pub fn list(data_dir: &Path, filter: &Filter) -> Result<Vec<Summary>, SpoolError
 pub fn show(data_dir: &Path, retry: &RetryPolicy, id: QueueId) -> Result<Option<Details>, SpoolError> {
     let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
     let stored = found.letters.iter().find(|inspected| inspected.letter.id == id);
-    let Some((letter, states)) = stored.and_then(read) else { return Ok(None) };
+    let Some((letter, course)) = stored.and_then(read) else { return Ok(None) };
     let records = record::history(&data_dir.join("records"), id, RECORDS_MOST).unwrap_or_default();
     let none = RecipientSet::default();
-    Ok(Some(details(&letter, &states, &none, &none, retry.expiry(&letter), records)))
+    Ok(Some(details(&letter, &course, &none, &none, retry.expiry(&letter).after(course.held), records)))
 }
 
-fn read(inspected: &InspectedLetter) -> Option<(Letter, Vec<Progress>)> {
+fn read(inspected: &InspectedLetter) -> Option<(Letter, Course)> {
     let stored = &inspected.letter;
     codec::decode(stored.id, &stored.meta, stored.state.as_deref().unwrap_or_default()).ok()
 }

@@ -9,8 +9,11 @@
 //! | `worker` | a letter goes out: [`Worker`] |
 //! | `settle` | what becomes of an attempt: states, records |
 //! | `report` | what the sender is told, before anything is forgotten |
+//! | `delay` | what the sender of a letter that waits long is told |
 //! | `calendar` | the thread that fetches letters whose time has come |
-//! | `operate` | list, show, retry, drop |
+//! | `filter` | which letters an operator means |
+//! | `operate` | list, show |
+//! | `bulk` | retry, hold, release, give back, drop |
 //!
 //! # Invariants
 //! - The lock is held for a few map operations, never over a disk access or a question to the router for many recipients.
@@ -29,8 +32,11 @@ use crate::letter::{Letter, QueueId};
 use crate::record::Recorder;
 use crate::spool::{Body, Disk, Draft, Problem, RealDisk, SpoolError};
 
+mod bulk;
 mod calendar;
 mod config;
+mod delay;
+mod filter;
 mod inner;
 mod operate;
 mod report;
@@ -41,10 +47,11 @@ mod submit;
 mod tests;
 mod worker;
 
-pub use config::QueueConfig;
+pub use config::{DelayFor, QueueConfig, Reports};
+pub use filter::{Filter, Selection};
 use inner::Inner;
-pub use operate::{Details, Filter, Last, RecipientDetails, Selection, Standing, Summary};
-pub(crate) use operate::{details, summary};
+pub use operate::{Details, Held, Last, RecipientDetails, Standing, Summary};
+pub(crate) use operate::{details, standing_of, summary};
 pub use sites::{Lane, Limits, Place, Rate, Search, Site, Sites, Source, Via, Weather};
 pub use worker::Worker;
 

@@ -58,6 +58,10 @@ pub enum Event {
     Expired,
     /// Removed by an operator.
     Dropped,
+    /// Held by an operator.
+    Held,
+    /// Held no more.
+    Released,
     /// The sender was told: `report` is the report's own identifier.
     Report,
     /// A login that failed.
@@ -76,6 +80,8 @@ impl Event {
             Self::Failed => "failed",
             Self::Expired => "expired",
             Self::Dropped => "dropped",
+            Self::Held => "held",
+            Self::Released => "released",
             Self::Report => "report",
             Self::LoginFailed => "login_failed",
             Self::Problem => "problem",

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use queue::spool::SpoolError;
-use queue::{Details, Filter, Last, QueueId, Summary, Timestamp};
+use queue::{Details, Filter, Held, Last, QueueId, Selection, Standing, Summary, Timestamp};
 use serde_json::Value;
 
-use super::{ConfigFile, QueueCommand, print_json};
+use super::{ConfigFile, LetterState, QueueCommand, Which, print_json};
 use crate::config::{self, Config};
-use crate::control::{self, Request, Response};
+use crate::control::{self, Change, Request, Response};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
@@ -17,14 +17,14 @@ pub fn run(command: QueueCommand) -> Result<(), Fault> {
     match command {
         QueueCommand::List { json, file } => list(json, &data_dir(&file)?),
         QueueCommand::Show { id, json, file } => show(&id, json, &config::read(&file.config)?.config),
-        QueueCommand::Retry { ids, all: _, file } => {
-            let wanted = ids.len();
-            change(&data_dir(&file)?, &Request::QueueRetry { ids }, wanted, "tried now")
+        QueueCommand::Retry { which } => change(&which, Change::Retry, "tried now"),
+        QueueCommand::Hold { which, reason, lasting } => {
+            let until = lasting.map(|lasting| Timestamp::now().after(lasting));
+            change(&which, Change::Hold { reason, until }, "held")
         }
-        QueueCommand::Drop { ids, file } => {
-            let wanted = ids.len();
-            change(&data_dir(&file)?, &Request::QueueDrop { ids }, wanted, "dropped")
-        }
+        QueueCommand::Release { which } => change(&which, Change::Release, "released"),
+        QueueCommand::Bounce { which, reason } => change(&which, Change::Bounce { reason }, "given back"),
+        QueueCommand::Drop { which } => change(&which, Change::Drop, "dropped"),
     }
 }
 
@@ -92,11 +92,14 @@ fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         println!("  to    {}{more}", letter.to.join(", "));
         println!(
-            "  {}, {} old, {}, next try {}",
+            "  {}, {} old, {}, {}",
             output::size(letter.size),
             output::span(since(now, letter.arrived)),
             tries(letter.attempts),
-            next(now, letter.next)
+            match &letter.held {
+                Some(held) => hold(now, held),
+                None => format!("next try {}", next(now, letter.next)),
+            }
         );
         if let Some(last) = &letter.last {
             println!("  {}", words(last));
@@ -153,11 +156,15 @@ fn print_details(details: &Details) {
     if let Some(client) = &details.client {
         println!("client    {client}, which called itself {}", details.helo.as_deref().unwrap_or("nothing"));
     }
-    println!("given up  in {}", output::span(details.expires.0.saturating_sub(now.0)));
+    match &letter.held {
+        Some(held) => println!("state     {}", hold(now, held)),
+        None => println!("given up  in {}", output::span(details.expires.0.saturating_sub(now.0))),
+    }
     let mut table = Table::new(&["RECIPIENT", "STATE", "TRIES", "NEXT TRY"]);
     for recipient in &details.all_recipients {
         let state = format!("{:?}", recipient.standing).to_lowercase();
-        table.row([recipient.to.clone(), state, recipient.attempts.to_string(), next(now, recipient.next)]);
+        let next = if recipient.standing == Standing::Held { "-".to_owned() } else { next(now, recipient.next) };
+        table.row([recipient.to.clone(), state, recipient.attempts.to_string(), next]);
     }
     anstream::print!("\n{}", table.render());
     for recipient in &details.all_recipients {
@@ -206,16 +213,46 @@ fn reply_words(reply: &Value) -> String {
     [part("code"), part("enhanced"), part("text")].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn change(data_dir: &Path, request: &Request, wanted: usize, done: &str) -> Result<(), Fault> {
-    let Some(value) = ask(data_dir, request)? else {
+fn change(which: &Which, change: Change, done: &str) -> Result<(), Fault> {
+    let letters = selection(which)?;
+    let request = Request::QueueChange { change, letters, dry_run: which.dry_run };
+    let Some(value) = ask(&data_dir(&which.file)?, &request)? else {
         return Err(Fault::failed("no server is running on this data folder").help("gatepost serve"));
     };
-    let count = value.get("count").and_then(Value::as_u64).unwrap_or(0);
-    println!("{} {done}", output::letters(count as usize));
-    if (count as usize) < wanted {
-        return Err(Fault::failed(format!("{} of those named are not in the queue", wanted - count as usize)));
+    let count = value.get("count").and_then(Value::as_u64).unwrap_or(0) as usize;
+    match (which.json, which.dry_run) {
+        (true, dry_run) => print_json(&serde_json::json!({ "count": count, "dry_run": dry_run }))?,
+        (false, true) => println!("{} would be {done}", output::letters(count)),
+        (false, false) => println!("{} {done}", output::letters(count)),
     }
-    Ok(())
+    match which.ids.len().saturating_sub(count) {
+        0 => Ok(()),
+        missing => Err(Fault::failed(format!("{missing} of those named are not in the queue, or not in a fit state"))),
+    }
+}
+
+fn selection(which: &Which) -> Result<Selection, Fault> {
+    if which.all {
+        return Ok(Selection::All);
+    }
+    if !which.ids.is_empty() {
+        let parse = |id: &String| id.parse().map_err(|error| Fault::new(Exit::Usage, format!("`{id}`: {error}")));
+        return which.ids.iter().map(parse).collect::<Result<_, _>>().map(Selection::Ids);
+    }
+    Ok(Selection::Filter(Filter {
+        from: which.from.clone(),
+        to: which.to.clone(),
+        domain: which.domain.clone(),
+        site: which.site.clone(),
+        state: which.state.map(|state| match state {
+            LetterState::Waiting => Standing::Waiting,
+            LetterState::Ready => Standing::Ready,
+            LetterState::Trying => Standing::Trying,
+            LetterState::Held => Standing::Held,
+        }),
+        older: which.older,
+        ..Filter::default()
+    }))
 }
 
 fn sender(from: &str) -> &str {
@@ -240,6 +277,11 @@ fn next(now: Timestamp, next: Option<Timestamp>) -> String {
         Some(at) if at.0 < now.0 + 1000 => "now".to_owned(),
         Some(at) => format!("in {}", output::span(at.0 - now.0)),
     }
+}
+
+fn hold(now: Timestamp, held: &Held) -> String {
+    let until = held.until.map(|until| format!(", released {}", next(now, Some(until)))).unwrap_or_default();
+    format!("held since {} ({}){until}", output::span(since(now, held.since)), held.reason)
 }
 
 fn words(last: &Last) -> String {

@@ -1,10 +1,10 @@
 //! What the running program answers on its control socket.
 
-use queue::{Filter, QueueId, Selection};
+use queue::{Filter, Queue, QueueId, Selection};
 use serde_json::json;
 
 use super::{Server, lock};
-use crate::control::{Answers, Request, Response};
+use crate::control::{Answers, Change, Request, Response};
 
 /// Letters in one answer: its memory is the server's.
 const PAGE_MOST: usize = 5_000;
@@ -25,18 +25,13 @@ impl Answers for Server {
                 }
                 Err(error) => Response::Error(format!("`{id}`: {error}")),
             },
-            Request::QueueRetry { ids } if ids.is_empty() => count(self.rooms.queue.retry(&Selection::All)),
-            Request::QueueRetry { ids } => match parse(&ids) {
-                Ok(ids) => count(self.rooms.queue.retry(&Selection::Ids(ids))),
-                Err(response) => response,
-            },
-            Request::QueueDrop { ids } => match parse(&ids) {
-                Ok(ids) => {
-                    let queue = self.rooms.queue.clone();
-                    blocking(move || count(queue.drop(&ids))).await
-                }
-                Err(response) => response,
-            },
+            Request::QueueChange { change: what, letters, dry_run } => {
+                let queue = self.rooms.queue.clone();
+                blocking(
+                    move || if dry_run { count(queue.matching(&letters)) } else { change(&queue, &what, &letters) },
+                )
+                .await
+            }
             Request::Pickup => {
                 self.dropbox_filled.notify_one();
                 Response::Ok(json!({}))
@@ -58,16 +53,23 @@ impl Server {
     }
 }
 
+fn change(queue: &Queue, change: &Change, letters: &Selection) -> Response {
+    let changed = match change {
+        Change::Retry => Ok(queue.retry(letters)),
+        Change::Hold { reason, until } => queue.hold(letters, reason, *until),
+        Change::Release => queue.release(letters),
+        Change::Bounce { reason } => queue.bounce(letters, reason),
+        Change::Drop => queue.drop(letters),
+    };
+    changed.map_or_else(|error| Response::Error(error.to_string()), count)
+}
+
 fn count(found: usize) -> Response {
     Response::Ok(json!({ "count": found }))
 }
 
 fn json(value: &impl serde::Serialize) -> Response {
     serde_json::to_value(value).map_or_else(|error| Response::Error(error.to_string()), Response::Ok)
-}
-
-fn parse(ids: &[String]) -> Result<Vec<QueueId>, Response> {
-    ids.iter().map(|id| id.parse().map_err(|error| Response::Error(format!("`{id}`: {error}")))).collect()
 }
 
 async fn blocking(work: impl FnOnce() -> Response + Send + 'static) -> Response {

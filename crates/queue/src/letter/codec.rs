@@ -6,7 +6,8 @@
 //! ```text
 //! meta  = version arrived size reverse-path mail-params origin count *(mailbox rcpt-params) [extras]
 //! extras = bulk by hold mt-priority                     ; version 2 only
-//! state = version count *reply count *recipient
+//! state = version count *reply count *recipient [course]
+//! course = hold held redirect count *delay-told         ; version 2 only
 //! reply = at code enhanced text by                      ; each distinct reply once, recipients refer to it
 //! recipient = %x00 attempts due reply-index-plus-one    ; pending; 0 where nothing was said yet
 //!           / %x01 reply-index                          ; delivered
@@ -14,7 +15,7 @@
 //!           / %x03                                      ; dropped
 //! ```
 //!
-//! A letter without extras is written in version 1, which programs before them can read.
+//! What has no extras, or nothing said of its course, is written in version 1, which programs before them can read.
 //!
 //! # Invariants
 //! - `decode(encode(x)) == x`; no octets make `decode` panic or allocate more than a small multiple of their length.
@@ -26,8 +27,9 @@ use smtp::{
     RcptParams, Reply, ReplyCode, Ret, ReversePath,
 };
 
-use super::{LastReply, Letter, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp};
+use super::{Course, LastReply, Letter, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp};
 
+mod course;
 mod extras;
 mod wire;
 use wire::{Reader, Writer};
@@ -35,6 +37,8 @@ use wire::{Reader, Writer};
 const VERSION: u8 = 1;
 /// A meta with extras.
 const WITH_EXTRAS: u8 = 2;
+/// A state with what was decided about the whole letter.
+const WITH_COURSE: u8 = 2;
 
 /// Why octets from the spool are no letter. Always damage or a newer program; trying again does not help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,13 +102,14 @@ pub fn decode_meta(id: QueueId, octets: &[u8]) -> Result<Letter, DecodeError> {
     Ok(letter)
 }
 
-/// Where each recipient stands, in the order of the letter's recipients.
-pub fn encode_state(states: &[Progress]) -> Vec<u8> {
+/// Where each recipient stands, in the order of the letter's recipients, and what was decided about the letter.
+pub fn encode_state(course: &Course) -> Vec<u8> {
+    let (states, more) = (&course.states, course::any(course));
     let replies = distinct_replies(states);
     // Found by value: the recipients of one attempt mostly share one reply.
     let index = |last: &LastReply| replies.iter().position(|reply| *reply == last).unwrap_or_default() as u64;
     let mut out = Writer::with_capacity(16 + 8 * states.len() + 96 * replies.len());
-    out.octet(VERSION);
+    out.octet(if more { WITH_COURSE } else { VERSION });
     out.number(replies.len() as u64);
     for reply in &replies {
         write_last_reply(&mut out, reply);
@@ -129,14 +134,20 @@ pub fn encode_state(states: &[Progress]) -> Vec<u8> {
             RecipientState::Dropped => out.octet(3),
         }
     }
+    if more {
+        course::write(&mut out, course);
+    }
     out.done()
 }
 
 /// # Errors
 /// The octets are damaged or of another version.
-pub fn decode_state(octets: &[u8]) -> Result<Vec<Progress>, DecodeError> {
+pub fn decode_state(octets: &[u8]) -> Result<Course, DecodeError> {
     let mut input = Reader::new(octets);
-    version(&mut input)?;
+    let version = input.octet()?;
+    if !matches!(version, VERSION | WITH_COURSE) {
+        return Err(DecodeError::Version(version));
+    }
     let replies = input.list(read_last_reply)?;
     let reply = |index: u64| -> Result<LastReply, DecodeError> {
         usize::try_from(index).ok().and_then(|i| replies.get(i)).cloned().ok_or(DecodeError::BadTag)
@@ -155,29 +166,32 @@ pub fn decode_state(octets: &[u8]) -> Result<Vec<Progress>, DecodeError> {
             _ => return Err(DecodeError::BadTag),
         })
     })?;
+    let mut course = Course { states, ..Course::default() };
+    if version == WITH_COURSE {
+        course::read(&mut input, &mut course)?;
+    }
     input.end()?;
-    Ok(states)
+    Ok(course)
 }
 
 /// A letter with its state, as the spool gives them back; an empty state is that of a letter never tried.
 ///
 /// # Errors
 /// The octets are damaged or of another version.
-pub fn decode(id: QueueId, meta: &[u8], state: &[u8]) -> Result<(Letter, Vec<Progress>), DecodeError> {
+pub fn decode(id: QueueId, meta: &[u8], state: &[u8]) -> Result<(Letter, Course), DecodeError> {
     let mut letter = decode_meta(id, meta)?;
     if state.is_empty() {
-        let fresh = Progress { state: RecipientState::default(), due: letter.arrived };
-        let states = vec![fresh; letter.recipients.len()];
-        return Ok((letter, states));
+        let course = Course::fresh(&letter, letter.arrived);
+        return Ok((letter, course));
     }
-    let states = decode_state(state)?;
-    if states.len() != letter.recipients.len() {
-        return Err(DecodeError::Mismatch { meta: letter.recipients.len(), state: states.len() });
+    let course = decode_state(state)?;
+    if course.states.len() != letter.recipients.len() {
+        return Err(DecodeError::Mismatch { meta: letter.recipients.len(), state: course.states.len() });
     }
-    for (recipient, progress) in letter.recipients.iter_mut().zip(&states) {
+    for (recipient, progress) in letter.recipients.iter_mut().zip(&course.states) {
         recipient.state = progress.state.clone();
     }
-    Ok((letter, states))
+    Ok((letter, course))
 }
 
 fn distinct_replies(states: &[Progress]) -> Vec<&LastReply> {
@@ -188,13 +202,6 @@ fn distinct_replies(states: &[Progress]) -> Vec<&LastReply> {
         }
     }
     replies
-}
-
-fn version(input: &mut Reader<'_>) -> Result<(), DecodeError> {
-    match input.octet()? {
-        VERSION => Ok(()),
-        other => Err(DecodeError::Version(other)),
-    }
 }
 
 fn write_last_reply(out: &mut Writer, last: &LastReply) {

@@ -111,6 +111,15 @@ fn progress() -> impl Strategy<Value = Progress> {
     ]
 }
 
+fn held() -> impl Strategy<Value = super::Hold> {
+    let times = (any::<u64>(), option::of(any::<u64>()));
+    ("\\PC{0,60}", times).prop_map(|(reason, (since, until))| super::Hold {
+        reason,
+        since: Timestamp(since),
+        until: until.map(Timestamp),
+    })
+}
+
 proptest! {
     #[test]
     fn a_letter_is_read_as_it_was_written(letter in letter()) {
@@ -118,11 +127,23 @@ proptest! {
     }
 
     #[test]
-    fn a_state_is_read_as_it_was_written(mut states in proptest::collection::vec(progress(), 0..8)) {
+    fn a_state_is_read_as_it_was_written(
+        mut states in proptest::collection::vec(progress(), 0..8),
+        hold in option::of(held()),
+        (held, redirect) in (any::<u64>(), option::of("\\PC{0,30}")),
+        told in any::<u8>(),
+    ) {
         // Recipients of one attempt share a reply.
         let shared = states.first().cloned();
         states.extend(shared);
-        prop_assert_eq!(decode_state(&encode_state(&states)), Ok(states));
+        let delay_told = (0..states.len()).filter(|index| told & (1 << (index % 8)) != 0).collect();
+        let course = Course { states, hold, held: Duration::from_millis(held), redirect, delay_told };
+        let written = encode_state(&course);
+        prop_assert_eq!(decode_state(&written), Ok(course.clone()));
+        // What was there before it holds nothing of this, and is read as ever.
+        let plain = Course { states: course.states, ..Course::default() };
+        prop_assert_eq!(encode_state(&plain)[0], 1);
+        prop_assert_eq!(decode_state(&encode_state(&plain)), Ok(plain));
     }
 
     #[test]
@@ -169,6 +190,13 @@ fn another_version_is_named() {
 }
 
 #[test]
+fn a_recipient_that_is_not_there_was_told_nothing() {
+    // No replies, no recipients, no hold, no time held, no redirect, and recipient 0 was told.
+    assert_eq!(decode_state(&[2, 0, 0, 0, 0, 0, 1, 0]), Err(DecodeError::BadTag));
+    assert_eq!(decode_state(&[2, 0, 0, 0, 0, 0, 0]), Ok(Course::default()));
+}
+
+#[test]
 fn a_huge_count_takes_no_memory() {
     let mut octets = vec![1];
     octets.extend([0xff; 9]);
@@ -208,9 +236,9 @@ fn a_letter_never_tried_is_due_at_its_arrival() {
         origin: Origin::default(),
         bulk: false,
     };
-    let (read, states) = decode(letter.id, &encode_meta(&letter), &[]).unwrap();
+    let (read, course) = decode(letter.id, &encode_meta(&letter), &[]).unwrap();
     assert_eq!(read, letter);
-    assert_eq!(states[0].due, Timestamp(1_000));
-    let error = decode(letter.id, &encode_meta(&letter), &encode_state(&[])).unwrap_err();
+    assert_eq!(course.states[0].due, Timestamp(1_000));
+    let error = decode(letter.id, &encode_meta(&letter), &encode_state(&Course::default())).unwrap_err();
     assert_eq!(error, DecodeError::Mismatch { meta: 1, state: 0 });
 }

@@ -9,7 +9,7 @@ use super::inner::{Inner, LoadError, Loaded, State};
 use super::report::{Cause, EXPIRED_AGAIN};
 use super::submit::attempts;
 use crate::bounce::{Ended, How, never_tried, wants_report};
-use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
+use crate::letter::{Course, Hold, LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
 use crate::schedule::{Calendar, RecipientSet};
 
@@ -73,19 +73,51 @@ impl Inner {
         let room = self.lock().has_room_for(loaded.letter.size);
         let body = if room { self.spool.body(id).and_then(|body| body.warm().ok()) } else { None };
         let now = Timestamp::now();
-        let (due, next) = {
+        let (due, next, delayed) = {
             let mut state = self.lock();
-            state.due(id, &loaded.states, now, all)
+            if !state.scheduler.is_loading(id) {
+                // An operator was faster.
+                return;
+            }
+            if state.hold_of(id, &loaded.course).is_some() {
+                return self.look_at_hold(&mut state, id, loaded, now);
+            }
+            let (due, next) = state.due(id, &loaded.course, now, all);
+            let course = state.warm.get(&id).map_or(&loaded.course, |warm| &warm.course);
+            let delay = state.delay_due(&loaded.letter, course).filter(|due| *due > now);
+            let next = next.into_iter().chain(delay).min();
+            (due, next, state.delayed(&loaded, now))
         };
         let letter = Arc::clone(&loaded.letter);
         let jobs = self.jobs(&letter, due.iter());
         let mut state = self.lock();
-        if !due.is_empty() {
-            state.keep(id, loaded, body, false);
+        if !state.scheduler.is_loading(id) {
+            return;
         }
+        if !due.is_empty() || !delayed.is_empty() {
+            state.keep(id, loaded, body, !delayed.is_empty());
+        }
+        self.tell_of_delay(&mut state, letter, delayed);
         state.scheduler.handle_loaded(id, jobs, next);
         self.write_back_if_done(&mut state, id);
         self.pump(&mut state);
+    }
+
+    /// A letter that is held is looked at when the hold ends by itself, or when the clock was wrong.
+    fn look_at_hold(self: &Arc<Self>, state: &mut State, id: QueueId, loaded: Loaded, now: Timestamp) {
+        match state.hold_of(id, &loaded.course) {
+            Some(hold) if !hold.is_over(now) => {
+                let until = hold.until;
+                state.scheduler.handle_held(id, until);
+            }
+            _ => {
+                state.keep(id, loaded, None, true);
+                state.release(id, now);
+                self.recorder.record_at(now, Event::Released).id(id).write();
+                self.write_back(state, id);
+            }
+        }
+        self.pump(state);
     }
 
     /// A letter whose time has run out: those of its recipients that are not being tried are given back.
@@ -98,11 +130,11 @@ impl Inner {
         let letter = Arc::clone(&loaded.letter);
         let (told, silent) = {
             let mut state = self.lock();
-            if !state.scheduler.contains(id) {
+            if !state.scheduler.is_expiring(id) {
                 return;
             }
             state.keep(id, loaded, None, true);
-            let (told, silent) = state.expired(&letter, running, now);
+            let (told, silent) = state.given_up(&letter, running, now, How::Expired, None);
             if told.is_empty() {
                 state.scheduler.handle_expired(id, now.after(EXPIRED_AGAIN));
             } else {
@@ -114,7 +146,7 @@ impl Inner {
             self.pump(&mut state);
             (told, silent)
         };
-        told.iter().chain(&silent).for_each(|ended| self.record_expired(&letter, ended, now));
+        told.iter().chain(&silent).for_each(|ended| self.record_given_up(Event::Expired, &letter, ended, now));
         if !told.is_empty() {
             self.runtime.spawn(Arc::clone(self).report(letter, told, Cause::Expiry));
         }
@@ -126,7 +158,7 @@ impl Inner {
             .lock()
             .warm
             .get(&id)
-            .map(|warm| Loaded { letter: Arc::clone(&warm.letter), states: warm.states.clone() });
+            .map(|warm| Loaded { letter: Arc::clone(&warm.letter), course: warm.course.clone() });
         at_hand.map_or_else(|| self.load(id), Ok)
     }
 
@@ -142,7 +174,7 @@ impl Inner {
 
     /// A letter all of whose recipients are done is still here when the power went before its removal was durable.
     fn write_back_if_done(self: &Arc<Self>, state: &mut State, id: QueueId) {
-        let done = state.warm.get(&id).is_some_and(|warm| !warm.states.iter().any(|p| p.state.is_pending()));
+        let done = state.warm.get(&id).is_some_and(|warm| !warm.course.is_pending());
         if done {
             self.write_back(state, id);
         } else {
@@ -150,9 +182,9 @@ impl Inner {
         }
     }
 
-    fn record_expired(&self, letter: &Letter, ended: &Ended, now: Timestamp) {
+    pub fn record_given_up(&self, event: Event, letter: &Letter, ended: &Ended, now: Timestamp) {
         let Some(recipient) = letter.recipients.get(ended.index) else { return };
-        let line = self.recorder.record_at(now, Event::Expired).id(letter.id).from(&letter.from).to(&recipient.address);
+        let line = self.recorder.record_at(now, event).id(letter.id).from(&letter.from).to(&recipient.address);
         let line = line.size(letter.size).attempt(ended.attempts).reply(&ended.last.reply).by(&ended.last.by);
         line.age(now.since(letter.arrived)).write();
     }
@@ -160,13 +192,13 @@ impl Inner {
 
 impl State {
     /// The pending recipients that are due and in no job, and when the next of the others is due.
-    fn due(&mut self, id: QueueId, read: &[Progress], now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
+    fn due(&mut self, id: QueueId, read: &Course, now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
         let (ready, running) = self.scheduler.out_of(id);
-        let states = self.warm.get(&id).map_or(read, |warm| &warm.states);
+        let states = self.warm.get(&id).map_or(read, |warm| &warm.course).states.iter();
         let latest = now.after(self.config.longest_wait());
         let mut due = RecipientSet::default();
         let mut next = None;
-        for (index, progress) in states.iter().enumerate() {
+        for (index, progress) in states.enumerate() {
             if !progress.state.is_pending() || ready.contains(index) || running.contains(index) {
                 continue;
             }
@@ -179,18 +211,41 @@ impl State {
         (due, next)
     }
 
+    /// What is known of its hold: memory is newer than the disk.
+    fn hold_of<'a>(&'a self, id: QueueId, read: &'a Course) -> Option<&'a Hold> {
+        self.warm.get(&id).map_or(read, |warm| &warm.course).hold.as_ref()
+    }
+
+    /// Ends the hold of a letter at hand. `false`: it was not held.
+    pub fn release(&mut self, id: QueueId, now: Timestamp) -> bool {
+        let Some(warm) = self.warm.get_mut(&id) else { return false };
+        let released = warm.course.release(now);
+        if released {
+            let expires = self.config.retry.expiry(&warm.letter).after(warm.course.held);
+            self.scheduler.handle_released(id, expires, warm.course.next_due().unwrap_or(now));
+        }
+        released
+    }
+
     /// The pending recipients that are not being tried, parted by whether their sender is told. Those who are not told
-    /// are done at once.
-    fn expired(&mut self, letter: &Letter, running: &RecipientSet, now: Timestamp) -> (Vec<Ended>, Vec<Ended>) {
+    /// are done at once. `words`: ours, in place of the last ones said.
+    pub fn given_up(
+        &mut self,
+        letter: &Letter,
+        running: &RecipientSet,
+        now: Timestamp,
+        how: How,
+        words: Option<&LastReply>,
+    ) -> (Vec<Ended>, Vec<Ended>) {
         let Some(warm) = self.warm.get_mut(&letter.id) else { return Default::default() };
         let (mut told, mut silent) = (Vec::new(), Vec::new());
-        for (index, progress) in warm.states.iter_mut().enumerate() {
+        for (index, progress) in warm.course.states.iter_mut().enumerate() {
             if !progress.state.is_pending() || running.contains(index) {
                 continue;
             }
-            let last = progress.state.last().cloned().unwrap_or_else(|| never_tried(now));
-            let ended = Ended { index, attempts: attempts(&progress.state), last, how: How::Expired };
-            if wants_report(letter, index, How::Expired) {
+            let last = words.or_else(|| progress.state.last()).cloned().unwrap_or_else(|| never_tried(now));
+            let ended = Ended { index, attempts: attempts(&progress.state), last, how };
+            if wants_report(letter, index, how) {
                 told.push(ended);
             } else {
                 *progress = Progress { state: RecipientState::Failed(ended.last.clone()), due: Timestamp(0) };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smtp::{Host, Mailbox};
 
+use crate::letter::Letter;
 use crate::record::RecordsConfig;
 use crate::retry::{RetryOverride, RetryPolicy};
 use crate::units;
@@ -27,6 +28,8 @@ pub struct QueueConfig {
     pub retry_site: BTreeMap<String, RetryOverride>,
     /// Another schedule for one recipient domain: `[queue.retry_domain."example.com"]`. It goes before its site's.
     pub retry_domain: BTreeMap<String, RetryOverride>,
+    /// What a sender is told before a letter is given back.
+    pub reports: Reports,
     /// Connections outward, over all sites.
     pub workers: usize,
     /// Free space on the disk below which no letter is taken; half as much again as the letter itself is added.
@@ -41,6 +44,48 @@ pub struct QueueConfig {
     pub records: RecordsConfig,
 }
 
+/// What a sender is told before a letter is given back.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reports {
+    /// A sender whose letter waits so long is told so, once.
+    #[serde(with = "units::positive_duration")]
+    pub delay_after: Duration,
+    /// Who is told so: `local` (who logged in, programs on this machine), `all` or `none`. With `all`, strangers are told
+    /// too, and a forged sender gets reports about letters that it never wrote.
+    pub delay_for: DelayFor,
+}
+
+/// Who is told that a letter has to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DelayFor {
+    Local,
+    All,
+    None,
+}
+
+impl Default for Reports {
+    fn default() -> Self {
+        Self { delay_after: Duration::from_secs(4 * 3600), delay_for: DelayFor::Local }
+    }
+}
+
+impl Reports {
+    /// Whether the sender of this letter is told of a delay, where it asked for nothing else.
+    pub fn tells_delay(&self, letter: &Letter) -> bool {
+        let origin = &letter.origin;
+        // Without a client it was left by a program on this machine.
+        let local = || origin.user.is_some() || origin.client.is_none_or(|client| client.to_canonical().is_loopback());
+        !letter.from.is_null()
+            && match self.delay_for {
+                DelayFor::Local => local(),
+                DelayFor::All => true,
+                DelayFor::None => false,
+            }
+    }
+}
+
 impl Default for QueueConfig {
     fn default() -> Self {
         Self {
@@ -49,6 +94,7 @@ impl Default for QueueConfig {
             retry: RetryPolicy::default(),
             retry_site: BTreeMap::new(),
             retry_domain: BTreeMap::new(),
+            reports: Reports::default(),
             workers: 500,
             min_free: 64_000_000,
             hot_memory: 64 << 20,

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 use super::{Lane, OpenError, QueueConfig, Search, Site, Sites, Via};
 use crate::intake::Refusal;
 use crate::letter::codec::{self, DecodeError};
-use crate::letter::{Letter, Progress, QueueId, Timestamp};
+use crate::letter::{Course, Letter, QueueId, Timestamp};
 use crate::record::{Event, Recorder};
 use crate::schedule::{Dispatch, Job, RecipientSet, Scheduler, WorkerId};
 use crate::spool::{Body, Disk, Problem, RecoveredLetter, Spool, SpoolConfig, SpoolError};
@@ -52,18 +52,23 @@ pub(super) struct State {
     pub updates: u64,
     /// Reports that are being written.
     pub reports: usize,
+    /// Operators who read and change many letters: while there are any, no letter leaves the memory, but later.
+    pub bulk: usize,
+    pub cool_later: Vec<QueueId>,
     pub closed: bool,
     /// What the calendar's thread waits for.
     pub calendar_waits: Timestamp,
 }
 
-/// A letter under way, or about to be. While an attempt runs, while the letter is read or reported, and until its states
-/// are on disk, it stays here, and `states` is what counts: the spool is written from it, and nobody reads the spool.
+/// A letter under way, or about to be. While an attempt runs, while the letter is read or reported, and until its course
+/// is on disk, it stays here, and `course` is what counts: the spool is written from it, and nobody reads the spool.
 pub(super) struct Warm {
     pub letter: Arc<Letter>,
-    pub states: Vec<Progress>,
+    pub course: Course,
     /// The number of the newest update, while the spool has not answered it. It gives back an older state until then.
     pub unwritten: Option<u64>,
+    /// The sender is being told that it has to wait.
+    pub telling: bool,
     /// The text, while the budget lasts.
     pub body: Option<Body>,
 }
@@ -76,7 +81,7 @@ pub(super) enum Handed {
 /// A letter as read from the spool.
 pub(super) struct Loaded {
     pub letter: Arc<Letter>,
-    pub states: Vec<Progress>,
+    pub course: Course,
 }
 
 /// Why a letter that is in the queue cannot be read.
@@ -115,6 +120,8 @@ impl Inner {
             idle: HashMap::new(),
             updates: 0,
             reports: 0,
+            bulk: 0,
+            cool_later: Vec::new(),
             closed: false,
             calendar_waits: Timestamp(0),
         };
@@ -163,20 +170,22 @@ impl Inner {
     fn recover(&self, recovered: &RecoveredLetter) {
         let id = recovered.id;
         let read = codec::decode(id, &recovered.meta, recovered.state.as_deref().unwrap_or_default());
-        let (letter, states) = match read {
+        let (letter, course) = match read {
             Ok(read) => read,
             Err(error) => return self.tell_unreadable(id, &LoadError::Damaged(error)),
         };
-        let pending = states.iter().filter(|progress| progress.state.is_pending());
-        let Some(due) = pending.map(|progress| progress.due).min() else {
+        let Some(due) = course.next_due() else {
             // The power went between the last recipient's state and the removal.
             return self.spool.remove(id);
         };
         let (mut state, now) = (self.lock(), Timestamp::now());
-        let expires = state.config.retry.expiry(&letter);
+        let expires = state.config.retry.expiry(&letter).after(course.held);
         // The clock was wrong when that was planned.
         let due = if due > now.after(state.config.longest_wait()) { now } else { due };
         state.scheduler.handle_waiting(id, expires, due);
+        if let Some(hold) = &course.hold {
+            state.scheduler.handle_held(id, hold.until);
+        }
     }
 
     /// A letter that cannot be read is left where it is.
@@ -188,8 +197,8 @@ impl Inner {
     /// Envelope and states from the spool. Blocks.
     pub fn load(&self, id: QueueId) -> Result<Loaded, LoadError> {
         let stored = self.spool.letter(id)?.ok_or(LoadError::Gone)?;
-        let (letter, states) = codec::decode(id, &stored.meta, stored.state.as_deref().unwrap_or_default())?;
-        Ok(Loaded { letter: Arc::new(letter), states })
+        let (letter, course) = codec::decode(id, &stored.meta, stored.state.as_deref().unwrap_or_default())?;
+        Ok(Loaded { letter: Arc::new(letter), course })
     }
 
     pub fn room_for(&self, size: u64) -> Result<(), Refusal> {
@@ -313,7 +322,8 @@ impl Warm {
     /// The letter for an attempt on these recipients, with their state as it is now.
     pub fn give(&mut self, recipients: &RecipientSet) -> (Arc<Letter>, Option<Body>) {
         for index in recipients.iter() {
-            let (Some(recipient), Some(progress)) = (self.letter.recipients.get(index), self.states.get(index)) else {
+            let (Some(recipient), Some(progress)) = (self.letter.recipients.get(index), self.course.states.get(index))
+            else {
                 continue;
             };
             // Mostly it is the first attempt, and nothing is copied.
@@ -345,7 +355,7 @@ impl State {
 
     /// Keeps a letter at hand. `must`: whatever the budget says, because an attempt or a report needs it.
     pub fn keep(&mut self, id: QueueId, loaded: Loaded, body: Option<Body>, must: bool) {
-        let recipients = loaded.states.len();
+        let recipients = loaded.course.states.len();
         let room = self.warm.len() < WARM_MOST && self.warm_recipients + recipients <= WARM_RECIPIENTS_MOST;
         if self.warm.contains_key(&id) || !(must || room) {
             return;
@@ -353,7 +363,8 @@ impl State {
         self.warm_recipients += recipients;
         let body = body.filter(|body| body.in_memory() && self.hot + body.len() <= self.config.hot_memory);
         self.hot += body.as_ref().map_or(0, Body::len);
-        self.warm.insert(id, Warm { letter: loaded.letter, states: loaded.states, unwritten: None, body });
+        self.warm
+            .insert(id, Warm { letter: loaded.letter, course: loaded.course, unwritten: None, telling: false, body });
     }
 
     /// Whether the text of so many octets would be kept.
@@ -361,16 +372,29 @@ impl State {
         self.warm.len() < WARM_MOST && self.hot + octets <= self.config.hot_memory
     }
 
+    /// The spool has this update of the letter, and can give it back as it is: it need not be in memory.
+    pub fn durable(&mut self, id: QueueId, update: u64) {
+        if let Some(warm) = self.warm.get_mut(&id)
+            && warm.unwritten == Some(update)
+        {
+            warm.unwritten = None;
+        }
+        self.cool(id);
+    }
+
     pub fn forget(&mut self, id: QueueId) {
         if let Some(warm) = self.warm.remove(&id) {
             self.hot -= warm.body.as_ref().map_or(0, Body::len);
-            self.warm_recipients -= warm.states.len();
+            self.warm_recipients -= warm.course.states.len();
         }
     }
 
     /// Forgets a letter that only waits.
     pub fn cool(&mut self, id: QueueId) {
-        let written = self.warm.get(&id).is_some_and(|warm| warm.unwritten.is_none());
+        if self.bulk > 0 {
+            return self.cool_later.push(id);
+        }
+        let written = self.warm.get(&id).is_some_and(|warm| warm.unwritten.is_none() && !warm.telling);
         if written && self.scheduler.is_quiet(id) && self.scheduler.out_of(id).0.is_empty() {
             self.forget(id);
         }

@@ -2,34 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Queue;
+use super::filter::Filter;
 use super::inner::{Inner, Loaded};
 use super::submit::attempts;
-use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
-use crate::record::{self, Event};
+use super::{Place, Queue};
+use crate::letter::{Course, LastReply, Letter, QueueId, RecipientState, Timestamp};
+use crate::record;
 use crate::schedule::RecipientSet;
-
-/// Which letters to list. The default is all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Filter {
-    /// Part of the sender's address; `<>` for reports.
-    pub from: Option<String>,
-    /// Part of a recipient's address.
-    pub to: Option<String>,
-    /// At most so many, the oldest first.
-    pub limit: Option<usize>,
-    /// Only those after this one: the next page.
-    pub after: Option<QueueId>,
-}
-
-/// Which letters to do something with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Selection {
-    All,
-    Ids(Vec<QueueId>),
-}
 
 /// What a letter or a recipient is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +20,8 @@ pub enum Standing {
     Ready,
     /// It is being tried.
     Trying,
+    /// An operator said that it is not to be tried.
+    Held,
     Delivered,
     Failed,
     Dropped,
@@ -66,6 +47,18 @@ pub struct Summary {
     pub next: Option<Timestamp>,
     /// The newest words said about a pending recipient.
     pub last: Option<Last>,
+    /// Why it is not tried, where an operator said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
+}
+
+/// An operator's word that a letter is not to be tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub reason: String,
+    pub since: Timestamp,
+    /// It ends by itself then.
+    pub until: Option<Timestamp>,
 }
 
 /// What a server, or we, said last.
@@ -124,36 +117,26 @@ impl Queue {
     pub fn show(&self, id: QueueId) -> Option<Details> {
         self.inner.show(id)
     }
-
-    /// Has letters tried now, whatever the calendar says. Gives how many there are of those named.
-    pub fn retry(&self, selection: &Selection) -> usize {
-        let mut state = self.inner.lock();
-        let ids = match selection {
-            Selection::All => state.scheduler.ids(),
-            Selection::Ids(ids) => ids.clone(),
-        };
-        let found = ids.into_iter().filter(|id| state.scheduler.handle_retry(*id)).count();
-        self.inner.pump(&mut state);
-        found
-    }
-
-    /// Has all letters tried now.
-    pub fn flush(&self) -> usize {
-        self.retry(&Selection::All)
-    }
-
-    /// Removes letters without a report. An attempt under way goes on and may yet deliver. Gives how many there were of
-    /// those named. Reads the disk: blocks.
-    pub fn drop(&self, ids: &[QueueId]) -> usize {
-        ids.iter().filter(|id| self.inner.drop_letter(**id)).count()
-    }
 }
 
 impl Inner {
+    /// Whether it is one of those looked for; the site is asked of the router last.
+    pub fn matches(&self, filter: &Filter, loaded: &Loaded, standing: Standing) -> bool {
+        let site = |site: &String| {
+            loaded.pending().any(|recipient| match self.sites.place_of(&loaded.letter, recipient) {
+                Place::Lane { lane, .. } => lane.site.0.eq_ignore_ascii_case(site),
+                Place::Unknown { domain, .. } => domain.eq_ignore_ascii_case(site),
+            })
+        };
+        filter.matches(&loaded.letter, &loaded.course, standing, Timestamp::now())
+            && filter.site.as_ref().is_none_or(site)
+    }
+
     fn look_at(&self, id: QueueId, filter: &Filter) -> Option<Summary> {
         let loaded = self.at_hand_or_load(id).ok()?;
         let (ready, running) = self.lock().scheduler.out_of(id);
-        filter.matches(&loaded.letter).then(|| summary(&loaded.letter, &loaded.states, &ready, &running))
+        let standing = standing_of(&loaded.course, &ready, &running);
+        self.matches(filter, &loaded, standing).then(|| summary(&loaded.letter, &loaded.course, &ready, &running))
     }
 
     fn show(&self, id: QueueId) -> Option<Details> {
@@ -164,50 +147,25 @@ impl Inner {
             }
             (state.scheduler.out_of(id), state.config.retry.clone())
         };
-        let Loaded { letter, states } = self.at_hand_or_load(id).ok()?;
+        let Loaded { letter, course } = self.at_hand_or_load(id).ok()?;
         self.recorder.flush();
         let records = record::history(self.recorder.dir(), id, RECORDS_MOST).unwrap_or_default();
-        Some(details(&letter, &states, &out.0, &out.1, policy.expiry(&letter), records))
-    }
-
-    fn drop_letter(&self, id: QueueId) -> bool {
-        let loaded = self.at_hand_or_load(id);
-        {
-            let mut state = self.lock();
-            if !state.scheduler.contains(id) {
-                return false;
-            }
-            self.spool.remove(id);
-            state.scheduler.handle_removed(id);
-            state.forget(id);
-            self.pump(&mut state);
-        }
-        let mut line = self.recorder.record(Event::Dropped).id(id);
-        if let Ok(Loaded { letter, states }) = &loaded {
-            let pending = states.iter().zip(&letter.recipients).filter(|(progress, _)| progress.state.is_pending());
-            line = line.from(&letter.from).all_to(pending.map(|(_, recipient)| &recipient.address));
-        }
-        line.write();
-        true
+        Some(details(&letter, &course, &out.0, &out.1, policy.expiry(&letter).after(course.held), records))
     }
 }
 
-impl Filter {
-    pub(crate) fn matches(&self, letter: &Letter) -> bool {
-        let from = self.from.as_ref().is_none_or(|part| match part.as_str() {
-            "<>" => letter.from.is_null(),
-            part => contains(&letter.from, part),
-        });
-        from && self.to.as_ref().is_none_or(|part| letter.recipients.iter().any(|r| contains(&r.address, part)))
+/// What a letter as a whole is doing.
+pub(crate) fn standing_of(course: &Course, ready: &RecipientSet, running: &RecipientSet) -> Standing {
+    match (running.is_empty(), ready.is_empty()) {
+        (false, _) => Standing::Trying,
+        _ if course.hold.is_some() => Standing::Held,
+        (true, false) => Standing::Ready,
+        (true, true) => Standing::Waiting,
     }
 }
 
-/// Addresses are compared without case here: an operator types them.
-fn contains(address: &impl ToString, part: &str) -> bool {
-    address.to_string().to_lowercase().contains(&part.to_lowercase())
-}
-
-pub(crate) fn summary(letter: &Letter, states: &[Progress], ready: &RecipientSet, running: &RecipientSet) -> Summary {
+pub(crate) fn summary(letter: &Letter, course: &Course, ready: &RecipientSet, running: &RecipientSet) -> Summary {
+    let states = &course.states;
     let pending = || states.iter().zip(&letter.recipients).filter(|(progress, _)| progress.state.is_pending());
     let waiting = states.iter().enumerate().filter(|(index, progress)| {
         progress.state.is_pending() && !ready.contains(*index) && !running.contains(*index)
@@ -217,32 +175,37 @@ pub(crate) fn summary(letter: &Letter, states: &[Progress], ready: &RecipientSet
         arrived: letter.arrived,
         from: letter.from.to_string(),
         size: letter.size,
-        standing: match (running.is_empty(), ready.is_empty()) {
-            (false, _) => Standing::Trying,
-            (true, false) => Standing::Ready,
-            (true, true) => Standing::Waiting,
-        },
+        standing: standing_of(course, ready, running),
         to: pending().take(FEW).map(|(_, recipient)| recipient.address.to_string()).collect(),
         pending: pending().count(),
         recipients: letter.recipients.len(),
         attempts: pending().map(|(progress, _)| attempts(&progress.state)).max().unwrap_or(0),
-        next: waiting.map(|(_, progress)| progress.due).min(),
+        next: match &course.hold {
+            Some(hold) => hold.until,
+            None => waiting.map(|(_, progress)| progress.due).min(),
+        },
         last: pending().filter_map(|(progress, _)| progress.state.last()).max_by_key(|last| last.at).map(Last::from),
+        held: course.hold.as_ref().map(|hold| Held {
+            reason: hold.reason.clone(),
+            since: hold.since,
+            until: hold.until,
+        }),
     }
 }
 
 pub(crate) fn details(
     letter: &Letter,
-    states: &[Progress],
+    course: &Course,
     ready: &RecipientSet,
     running: &RecipientSet,
     expires: Timestamp,
     records: Vec<serde_json::Value>,
 ) -> Details {
-    let recipients = letter.recipients.iter().zip(states).enumerate();
+    let recipients = letter.recipients.iter().zip(&course.states).enumerate();
+    let held = course.hold.is_some();
     let origin = &letter.origin;
     Details {
-        summary: summary(letter, states, ready, running),
+        summary: summary(letter, course, ready, running),
         expires,
         envid: letter.params.envid.clone(),
         listener: origin.listener.clone(),
@@ -252,7 +215,7 @@ pub(crate) fn details(
         user: origin.user.clone(),
         all_recipients: recipients
             .map(|(index, (recipient, progress))| {
-                let standing = standing(&progress.state, ready.contains(index), running.contains(index));
+                let standing = standing(&progress.state, held, ready.contains(index), running.contains(index));
                 RecipientDetails {
                     to: recipient.address.to_string(),
                     standing,
@@ -266,9 +229,10 @@ pub(crate) fn details(
     }
 }
 
-fn standing(state: &RecipientState, ready: bool, running: bool) -> Standing {
+fn standing(state: &RecipientState, held: bool, ready: bool, running: bool) -> Standing {
     match state {
         RecipientState::Pending { .. } if running => Standing::Trying,
+        RecipientState::Pending { .. } if held => Standing::Held,
         RecipientState::Pending { .. } if ready => Standing::Ready,
         RecipientState::Pending { .. } => Standing::Waiting,
         RecipientState::Delivered(_) => Standing::Delivered,

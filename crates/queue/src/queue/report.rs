@@ -26,7 +26,7 @@ pub(super) enum Cause {
 
 impl Inner {
     /// Reports these recipients, then settles them. [`State::reports`] was counted up by the caller.
-    pub async fn report(self: Arc<Self>, letter: Arc<Letter>, ended: Vec<Ended>, cause: Cause) {
+    pub async fn report(self: Arc<Self>, letter: Arc<Letter>, ended: Vec<Ended>, cause: Cause) -> Result<(), Refusal> {
         let stored = self.store_report(&letter, &ended).await;
         {
             let mut state = self.lock();
@@ -39,15 +39,16 @@ impl Inner {
             self.pump(&mut state);
         }
         self.calmed.notify_waiters();
-        match stored {
-            Ok(report) => self.record_report(&letter, report),
+        match &stored {
+            Ok(report) => self.record_report(&letter, *report),
             // When we are stopping, the next start finds the letter as it was.
             Err(Refusal::Stopping) => {}
             Err(error) => tracing::error!(id = %letter.id, %error, "a report could not be stored; it is tried again"),
         }
+        stored.map(drop)
     }
 
-    async fn store_report(self: &Arc<Self>, letter: &Arc<Letter>, ended: &[Ended]) -> Result<QueueId, Refusal> {
+    pub async fn store_report(self: &Arc<Self>, letter: &Arc<Letter>, ended: &[Ended]) -> Result<QueueId, Refusal> {
         let (inner, for_thread, about) = (Arc::clone(self), Arc::clone(letter), ended.to_vec());
         // Reading the letter may block on the disk.
         let written = tokio::task::spawn_blocking(move || {
@@ -81,7 +82,7 @@ impl Inner {
         Ok(beginning)
     }
 
-    fn record_report(&self, letter: &Letter, report: QueueId) {
+    pub fn record_report(&self, letter: &Letter, report: QueueId) {
         let line = self.recorder.record(Event::Report).id(letter.id).report(report);
         match letter.from.mailbox() {
             Some(sender) => line.to(sender).write(),
@@ -97,7 +98,7 @@ fn done(ended: &Ended) -> Progress {
     Progress { state, due: Timestamp(0) }
 }
 
-fn set_of(ended: &[Ended]) -> RecipientSet {
+pub(super) fn set_of(ended: &[Ended]) -> RecipientSet {
     ended.iter().map(|ended| ended.index).collect()
 }
 
@@ -134,7 +135,7 @@ impl State {
     fn each(&mut self, id: QueueId, ended: &[Ended], progress: impl Fn(&Ended) -> Progress) {
         let Some(warm) = self.warm.get_mut(&id) else { return };
         for ended in ended {
-            if let Some(place) = warm.states.get_mut(ended.index) {
+            if let Some(place) = warm.course.states.get_mut(ended.index) {
                 *place = progress(ended);
             }
         }

@@ -98,11 +98,11 @@ impl Inner {
             }
             return;
         }
-        if warm.states.iter().any(|progress| progress.state.is_pending()) {
+        if warm.course.is_pending() {
             state.updates += 1;
             let update = state.updates;
             warm.unwritten = Some(update);
-            let written = self.spool.update_durably(id, encode_state(&warm.states));
+            let written = self.spool.update_durably(id, encode_state(&warm.course));
             // Weak: nobody need wait for this when the queue is dropped.
             self.runtime.spawn(after_written(Arc::downgrade(self), id, update, written));
         } else {
@@ -148,13 +148,7 @@ async fn after_written(inner: Weak<Inner>, id: QueueId, update: u64, written: Ti
         return;
     }
     let Some(inner) = inner.upgrade() else { return };
-    let mut state = inner.lock();
-    if let Some(warm) = state.warm.get_mut(&id)
-        && warm.unwritten == Some(update)
-    {
-        warm.unwritten = None;
-    }
-    state.cool(id);
+    inner.lock().durable(id, update);
 }
 
 impl State {
@@ -170,7 +164,10 @@ impl State {
         moved: Vec<(Place, RecipientSet)>,
     ) -> (Vec<Step>, Vec<Ended>) {
         let config = Arc::clone(&self.config);
-        let expired = now >= config.retry.expiry(letter);
+        let (held, hold) =
+            self.warm.get(&letter.id).map_or((Duration::ZERO, false), |w| (w.course.held, w.course.hold.is_some()));
+        // While it is held, its time does not pass.
+        let expired = !hold && now >= config.retry.expiry(letter).after(held);
         let (mut steps, mut ended) = (Vec::with_capacity(said.len()), Vec::new());
         let mut released = recipients.clone();
         let mut replaced = RecipientSet::default();
@@ -191,7 +188,8 @@ impl State {
             };
             steps.push(Step { index, event, next });
             // Not there: an operator dropped the letter meanwhile.
-            let Some(progress) = self.warm.get_mut(&letter.id).and_then(|warm| warm.states.get_mut(index)) else {
+            let Some(progress) = self.warm.get_mut(&letter.id).and_then(|warm| warm.course.states.get_mut(index))
+            else {
                 continue;
             };
             let state = match how(said.verdict, expired) {
@@ -207,11 +205,17 @@ impl State {
             };
             *progress = Progress { state, due: next.unwrap_or_default() };
         }
-        self.scheduler.handle_settled(letter.id, &released, steps.iter().filter_map(|step| step.next).min());
+        let again = steps.iter().filter_map(|step| step.next).min();
+        let again = again.map(|next| self.delay_of(letter).map_or(next, |due| next.min(due.max(now))));
+        self.scheduler.handle_settled(letter.id, &released, again);
         if !expired {
             self.scheduler.handle_moved(letter.id, moved);
         }
         (steps, ended)
+    }
+
+    fn delay_of(&self, letter: &Letter) -> Option<Timestamp> {
+        self.warm.get(&letter.id).filter(|warm| !warm.telling).and_then(|warm| self.delay_due(letter, &warm.course))
     }
 }
 

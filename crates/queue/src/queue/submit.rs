@@ -8,7 +8,7 @@ use super::Place;
 use super::inner::{Inner, Loaded};
 use crate::intake::{NewLetter, Refusal};
 use crate::letter::codec::encode_meta;
-use crate::letter::{Letter, Progress, QueueId, Recipient, RecipientState, Timestamp};
+use crate::letter::{Course, Letter, QueueId, Recipient, RecipientState, Timestamp};
 use crate::record::Event;
 use crate::schedule::RecipientSet;
 use crate::spool::{Body, Draft, SpoolError, Ticket};
@@ -59,8 +59,7 @@ impl Inner {
         let (id, now) = (letter.id, letter.arrived);
         self.record_received(letter);
         let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, 0..letter.recipients.len())));
-        let states = letter.recipients.iter().map(|recipient| Progress { state: recipient.state.clone(), due: now });
-        let loaded = Loaded { letter: Arc::clone(letter), states: states.collect() };
+        let loaded = Loaded { letter: Arc::clone(letter), course: Course::fresh(letter, now) };
         let mut state = self.lock();
         let expires = state.config.retry.expiry(letter);
         let first = state.config.retry.interval(id, 0);

@@ -13,8 +13,10 @@ use crate::letter::{Origin, Recipient, Timestamp};
 use crate::retry::RetryPolicy;
 use crate::{offline, record};
 
+mod bulk;
 mod crash;
 mod damage;
+mod delays;
 mod load;
 mod operators;
 mod reports;

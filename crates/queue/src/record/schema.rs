@@ -82,7 +82,20 @@ fn a_record_that_does_not_fit_is_found_out() {
 #[test]
 fn every_event_is_in_the_schema() {
     use super::Event::*;
-    let all = [Received, Refused, Delivered, Deferred, Failed, Expired, Dropped, Report, LoginFailed, Problem];
+    let all = [
+        Received,
+        Refused,
+        Delivered,
+        Deferred,
+        Failed,
+        Expired,
+        Dropped,
+        Held,
+        Released,
+        Report,
+        LoginFailed,
+        Problem,
+    ];
     for event in all {
         let line = format!(r#"{{"v":1,"time":"2026-11-23T22:46:45.250Z","event":"{}"}}"#, event.as_str());
         hold(&line);

@@ -93,6 +93,8 @@ enum Stage {
     Loading,
     /// The driver is reporting it.
     Expiring,
+    /// An operator holds it: neither tried nor expired, but looked at when `next` comes, where that is.
+    Held,
 }
 
 const NEVER: Timestamp = Timestamp(u64::MAX);
@@ -106,6 +108,7 @@ struct Out {
 impl Plan {
     fn at(&self) -> Option<Timestamp> {
         match self.stage {
+            Stage::Held => Some(self.next).filter(|at| *at != NEVER),
             Stage::Quiet => Some(self.next.min(self.expires)).filter(|at| *at != NEVER),
             Stage::Forced => Some(Timestamp(0)),
             Stage::Loading | Stage::Expiring => None,
@@ -170,6 +173,16 @@ impl Scheduler {
         !busy && self.out.get(&id).is_none_or(|out| out.running.is_empty())
     }
 
+    /// Whether what the driver read of it, on the calendar's word, is still asked for.
+    pub fn is_loading(&self, id: QueueId) -> bool {
+        self.letters.get(&id).is_some_and(|plan| plan.stage == Stage::Loading)
+    }
+
+    /// The same of a letter that is to be reported.
+    pub fn is_expiring(&self, id: QueueId) -> bool {
+        self.letters.get(&id).is_some_and(|plan| plan.stage == Stage::Expiring)
+    }
+
     /// When it is tried next, where that is on the calendar.
     pub fn next_try(&self, id: QueueId) -> Option<Timestamp> {
         self.letters.get(&id).map(|plan| plan.next).filter(|next| *next != NEVER)
@@ -203,7 +216,8 @@ impl Scheduler {
         jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>,
         next: Option<Timestamp>,
     ) {
-        let Some(plan) = self.letters.get(&id).copied() else { return };
+        // An operator may hold it by now, or have given it back.
+        let Some(plan) = self.letters.get(&id).copied().filter(|plan| plan.stage == Stage::Loading) else { return };
         // What was settled meanwhile may be due earlier than what the driver read.
         let next = plan.next.min(next.unwrap_or(NEVER));
         self.plan(id, Plan { next, stage: Stage::Quiet, ..plan });
@@ -214,7 +228,7 @@ impl Scheduler {
     pub fn handle_moved(&mut self, id: QueueId, jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>) {
         for (place, recipients) in jobs {
             self.handle_settled(id, &recipients, None);
-            if self.letters.contains_key(&id) {
+            if self.letters.get(&id).is_some_and(|plan| plan.stage != Stage::Held) {
                 self.push(id, place.into(), recipients);
             }
         }
@@ -229,7 +243,7 @@ impl Scheduler {
                 self.out.remove(&id);
             }
         }
-        if let Some(plan) = self.letters.get(&id).copied()
+        if let Some(plan) = self.letters.get(&id).copied().filter(|plan| plan.stage != Stage::Held)
             && let Some(again) = again
         {
             self.plan(id, Plan { next: plan.next.min(again), ..plan });
@@ -239,7 +253,7 @@ impl Scheduler {
     /// What could be reported is reported; what is left is being tried, or the report could not be stored. The driver looks
     /// at it again when that is settled, at the latest at `again`.
     pub fn handle_expired(&mut self, id: QueueId, again: Timestamp) {
-        if self.letters.contains_key(&id) {
+        if self.letters.get(&id).is_some_and(|plan| plan.stage != Stage::Held) {
             self.plan(id, Plan { expires: again, next: NEVER, stage: Stage::Quiet });
         }
     }
@@ -259,9 +273,43 @@ impl Scheduler {
         }
     }
 
-    /// An operator wants it tried now. `false`: there is no such letter.
+    /// An operator holds it: what is being tried goes on, nothing else begins. The driver looks at it again at `until`.
+    pub fn handle_held(&mut self, id: QueueId, until: Option<Timestamp>) {
+        let Some(plan) = self.letters.get(&id).copied() else { return };
+        self.unready(id);
+        self.plan(id, Plan { stage: Stage::Held, next: until.unwrap_or(NEVER), ..plan });
+    }
+
+    /// It is held no more. `next`: when its first pending recipient is due.
+    pub fn handle_released(&mut self, id: QueueId, expires: Timestamp, next: Timestamp) {
+        if self.letters.contains_key(&id) {
+            self.plan(id, Plan { expires, next, stage: Stage::Quiet });
+        }
+    }
+
+    /// An operator gives it back to its sender: as [`Calendar::Expire`], which the driver answers. Gives who is being tried;
+    /// `None` where there is no such letter, or it is being reported already.
+    pub fn handle_given_back(&mut self, id: QueueId) -> Option<RecipientSet> {
+        let plan = self.letters.get(&id).copied().filter(|plan| plan.stage != Stage::Expiring)?;
+        self.plan(id, Plan { stage: Stage::Expiring, next: NEVER, ..plan });
+        Some(self.unready(id))
+    }
+
+    /// What was ready and not begun is never begun. Gives who is being tried.
+    fn unready(&mut self, id: QueueId) -> RecipientSet {
+        let Some(out) = self.out.get_mut(&id) else { return RecipientSet::default() };
+        out.ready = RecipientSet::default();
+        let running = out.running.clone();
+        if running.is_empty() {
+            self.out.remove(&id);
+        }
+        running
+    }
+
+    /// An operator wants it tried now. `false`: there is no such letter, or it is held.
     pub fn handle_retry(&mut self, id: QueueId) -> bool {
-        let Some(plan) = self.letters.get(&id).copied() else { return false };
+        let held = |plan: &Plan| plan.stage == Stage::Held;
+        let Some(plan) = self.letters.get(&id).copied().filter(|plan| !held(plan)) else { return false };
         // With no next try, all that is pending is ready or running already.
         if plan.stage == Stage::Quiet && plan.next != NEVER {
             self.plan(id, Plan { stage: Stage::Forced, ..plan });
@@ -271,7 +319,10 @@ impl Scheduler {
 
     /// The clock was set back: what would be due after `latest` is due now.
     pub fn handle_clock_back(&mut self, now: Timestamp, latest: Timestamp) {
-        let far = self.letters.iter().filter(|(_, plan)| plan.next != NEVER && plan.next > latest);
+        let far = self
+            .letters
+            .iter()
+            .filter(|(_, plan)| plan.stage != Stage::Held && plan.next != NEVER && plan.next > latest);
         let far: Vec<(QueueId, Plan)> = far.map(|(id, plan)| (*id, *plan)).collect();
         far.into_iter().for_each(|(id, plan)| self.plan(id, Plan { next: now, ..plan }));
     }
@@ -286,17 +337,12 @@ impl Scheduler {
             self.calendar.pop_first();
             return Calendar::Wait(Some(now));
         };
-        if plan.expires > now {
+        if plan.expires > now || plan.stage == Stage::Held {
             self.plan(id, Plan { stage: Stage::Loading, next: NEVER, ..plan });
             return Calendar::Load { id, all: plan.stage == Stage::Forced };
         }
         self.plan(id, Plan { stage: Stage::Expiring, next: NEVER, ..plan });
-        // What was ready and not begun is never begun.
-        let running = self.out.get_mut(&id).map(|out| {
-            out.ready = RecipientSet::default();
-            out.running.clone()
-        });
-        Calendar::Expire { id, running: running.unwrap_or_default() }
+        Calendar::Expire { id, running: self.unready(id) }
     }
 
     fn plan(&mut self, id: QueueId, plan: Plan) {

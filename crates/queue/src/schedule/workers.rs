@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Job, Out, RecipientSet, Scheduler};
+use super::{Job, Out, RecipientSet, Scheduler, Stage};
 use crate::letter::QueueId;
 use crate::queue::{Lane, Place, Site, Via, Weather};
 
@@ -113,6 +113,10 @@ impl Scheduler {
         // Dropped or expired meanwhile: nobody wants it back.
         let Some(out) = self.out.get_mut(&job.id) else { return };
         out.running.subtract(&job.recipients);
+        // Held meanwhile: who releases it reads from its states when it is due.
+        if self.letters.get(&job.id).is_some_and(|plan| plan.stage == Stage::Held) {
+            return;
+        }
         out.ready.add(&job.recipients);
         self.lanes.entry(lane.clone()).or_default().ready.push_front(job);
         self.feed(&lane);

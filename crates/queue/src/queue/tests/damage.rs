@@ -85,9 +85,9 @@ async fn a_clock_that_was_far_ahead_once_does_not_hold_a_letter_for_years() {
     let queue = open_on(&dir, &disk, Arc::new(Domains::default()));
     let id = submit(&queue, letter("alice@near.example", &["bob@far.example"])).await;
     carry(&queue, vec![deferred()]).await;
-    let mut states = queue.inner.load(id).unwrap().states;
-    states[0].due = Timestamp::now().after(Duration::from_secs(10 * 365 * 86_400));
-    queue.inner.spool.update_durably(id, crate::letter::codec::encode_state(&states)).await.unwrap();
+    let mut course = queue.inner.load(id).unwrap().course;
+    course.states[0].due = Timestamp::now().after(Duration::from_secs(10 * 365 * 86_400));
+    queue.inner.spool.update_durably(id, crate::letter::codec::encode_state(&course)).await.unwrap();
     drop(queue);
     let queue = open_on(&dir, &disk, Arc::new(Domains::default()));
     let (_worker, attempt) = next(&queue).await;

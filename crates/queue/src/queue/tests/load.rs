@@ -83,7 +83,7 @@ async fn long_envelopes_do_not_fill_the_memory() {
     for _ in 0..60 {
         submit(&queue, letter("alice@near.example", &to)).await;
     }
-    let held: usize = queue.inner.lock().warm.values().map(|warm| warm.states.len()).sum();
+    let held: usize = queue.inner.lock().warm.values().map(|warm| warm.course.states.len()).sum();
     assert!(held <= 50_000, "{held}");
     while queue.count() > 0 {
         carry(&queue, vec![delivered(); 1000]).await;

@@ -2,6 +2,12 @@
 
 use super::*;
 
+/// What an operator asks blocks.
+pub(super) async fn at_rest<T: Send + 'static>(queue: &Queue, ask: impl FnOnce(&Queue) -> T + Send + 'static) -> T {
+    let queue = queue.clone();
+    tokio::task::spawn_blocking(move || ask(&queue)).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_list_can_be_narrowed() {
     let dir = tempfile::tempdir().unwrap();
@@ -53,7 +59,8 @@ async fn a_dropped_letter_is_gone_for_good() {
             open_now.push((worker, attempt));
         }
     }
-    assert_eq!(queue.drop(&[id, trying, QueueId(3)]), 2);
+    let named = Selection::Ids(vec![id, trying, QueueId(3)]);
+    assert_eq!(at_rest(&queue, move |queue| queue.drop(&named)).await.unwrap(), 2);
     assert_eq!((queue.count(), queue.flush()), (0, 0));
     assert_eq!(events(&queue, id), ["received", "deferred", "dropped"]);
     // What was being tried ends without a report, whatever comes of it.
