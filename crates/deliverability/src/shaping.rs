@@ -170,6 +170,11 @@ impl Shaping {
         all.then(|| self.config.provider.get(provider)?.site.as_deref()).flatten()
     }
 
+    /// Whether this is the site of a provider.
+    pub fn is_provider(&self, site: &str) -> bool {
+        self.sites.contains_key(site)
+    }
+
     /// The longest suffix wins: `olc.protection.outlook.com` before `outlook.com`.
     fn provider_of_host(&self, host: &str) -> Option<&str> {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
@@ -191,7 +196,7 @@ impl Shaping {
         if let Some(provider) = self.sites.get(&site).and_then(|name| self.config.provider.get(name)) {
             provider.apply(source, &mut limits);
         }
-        if let Some(entry) = self.config.site.get(&site) {
+        if let Some(entry) = of_site(&site, |name| self.config.site.get(name)) {
             entry.apply(source, &mut limits);
         }
         let domain = domain.map(|domain| domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase());
@@ -204,10 +209,15 @@ impl Shaping {
     /// The rules of a site that match a reply (`code enhanced text`).
     pub(crate) fn matching<'s>(&'s self, site: &str, reply: &'s str) -> impl Iterator<Item = &'s Rule> {
         let site = site.to_ascii_lowercase();
-        let own = self.rules.site.get(&site);
+        let own = of_site(&site, |name| self.rules.site.get(name));
         let provider = self.sites.get(&site).and_then(|name| self.rules.provider.get(name));
         own.into_iter().chain(provider).chain([&self.rules.default]).flat_map(move |rules| rules.matching(reply))
     }
+}
+
+/// What is said of a site by its whole name, or else of the first of its hosts (`mx1.example.net,mx2.example.net`).
+fn of_site<T>(site: &str, get: impl Fn(&str) -> Option<T>) -> Option<T> {
+    get(site).or_else(|| site.split(',').find_map(get))
 }
 
 fn compile_all(kind: &str, entries: &BTreeMap<String, Entry>) -> Result<HashMap<String, Rules>, ShapingError> {

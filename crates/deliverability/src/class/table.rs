@@ -29,7 +29,7 @@ pub(super) const PROVIDERS: &[(&str, &[Rule])] = &[
     ("yahoo.co.jp", YAHOO),
     ("olc.protection.outlook.com", MICROSOFT),
     ("mail.protection.outlook.com", MICROSOFT),
-    ("icloud.com", ICLOUD),
+    ("mail.icloud.com", ICLOUD),
     ("comcast.net", COMCAST),
     ("gmx.net", GMX),
     ("orange.fr", ORANGE),

@@ -35,8 +35,8 @@ const RULES: &[(&str, &str, &str, &str)] = &[
     ("olc.protection.outlook.com", "provider.outlook/letters-per-connection", "421 4.7.0 The mail server has exceeded maximum number of messages per connection", "421 exceeded the maximum size of a message"),
     ("mail.protection.outlook.com", "provider.office365/ip-throttled", "451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (S77719)", "451 4.3.0 Server busy"),
     ("mail.protection.outlook.com", "provider.office365/block-list", "550 5.7.606 Access denied, banned sending IP [192.0.2.1].", "550 5.7.60 Client does not have permissions"),
-    ("icloud.com", "provider.icloud/deferred", "421 [HCM1] Your mail from 192.0.2.1 was deferred.", "550 [CS01] Message rejected due to local policy."),
-    ("icloud.com", "provider.icloud/domain-block-list", "554 Your email was rejected due to having a domain present in the Spamhaus DBL", "554 Spamhaus"),
+    ("mail.icloud.com", "provider.icloud/deferred", "421 [HCM1] Your mail from 192.0.2.1 was deferred.", "550 [CS01] Message rejected due to local policy."),
+    ("mail.icloud.com", "provider.icloud/domain-block-list", "554 Your email was rejected due to having a domain present in the Spamhaus DBL", "554 Spamhaus"),
     ("comcast.net", "provider.comcast/rl000000", "421 4.1.0 192.0.2.1 Throttled - try again later. RL000001", "421 XRL000001"),
     ("comcast.net", "provider.comcast/rl000010", "421 4.1.0 192.0.2.1 Throttled - try again later. RL000010", "421 RL0000100"),
     ("gmx.net", "provider.gmx/too-many-connections", "421 Service not available Too many connections", "421 Too many recipients"),
@@ -136,9 +136,9 @@ fn a_provider_is_found_only_when_all_hosts_are_its_own() {
 #[test]
 fn a_suffix_ends_at_the_border_of_a_label() {
     let shaping = shipped();
-    assert_eq!(shaping.provider_of(&["mx.notgoogle.com"]), None);
-    assert_eq!(shaping.provider_of(&["google.com.example.net"]), None);
-    assert_eq!(shaping.provider_of(&["google.com"]), Some("google.com"));
+    assert_eq!(shaping.provider_of(&["notsmtp.google.com"]), None);
+    assert_eq!(shaping.provider_of(&["smtp.google.com.example.net"]), None);
+    assert_eq!(shaping.provider_of(&["smtp.google.com"]), Some("google.com"));
 }
 
 #[test]
@@ -177,6 +177,17 @@ fn an_operators_table_is_laid_over_the_shipped_one() {
     assert_eq!((site.connections, site.letters_per_connection, site.tls), (7, 33, TlsNeed::Verified));
     assert_eq!(shaping.limits("mx1.example.net", "", Some("Example.COM.")).connections, 1, "the domain says most");
     assert_eq!(shaping.provider_of(&["aspmx.l.google.com"]), Some("google.com"), "its hosts are still known");
+}
+
+#[test]
+fn a_site_that_is_a_set_of_hosts_is_found_by_any_of_them() {
+    let own = user(
+        "[site.\"mx2.example.net\"]\nconnections = 2\n[[site.\"mx2.example.net\".automation]]\nname = 'x'\nmatch = 'x'\naction = { connections = 1 }\nfor = '1h'",
+    );
+    let shaping = shipped().with(&own).unwrap();
+    assert_eq!(shaping.limits("mx1.example.net,mx2.example.net", "", None).connections, 2);
+    assert_eq!(shaping.matching("MX1.example.net,MX2.example.net", "450 x").count(), 1);
+    assert_eq!(shaping.limits("mx1.example.net,mx3.example.net", "", None).connections, 10);
 }
 
 #[test]
