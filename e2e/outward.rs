@@ -215,6 +215,27 @@ fn tls_that_fails_at_an_mx_does_not_stop_the_letter() {
 }
 
 #[test]
+fn a_handshake_that_failed_is_not_tried_again_at_once_and_the_record_says_so() {
+    let (dns, port) = (FakeDns::start(), free_port());
+    let sink = Sink::builder().port(port).start_tls(harness::Ca::new().leaf(&["mx.b.test"]).server()).start();
+    sink.answer(Stage::StartTls, "", "220 ready\r\n500 but not for TLS", 100);
+    dns.mx("b.test", &[(10, "mx.b.test")]);
+    dns.a("mx.b.test", &["127.0.0.1"]);
+    let program = by_mx(&dns, port).set("delivery", "idle = \"50ms\"").start();
+    for (count, subject) in [(1, "first"), (2, "second")] {
+        on_relay(&program).deliver("a@a.test", &["x@b.test"], &from_anna("x@b.test", subject));
+        assert!(!sink.wait_for(count)[count - 1].tls);
+        wait_until(Duration::from_secs(10), "the end of the connection", || sink.open() == 0);
+    }
+    assert_eq!(sink.connections(), 3, "the handshake was tried once");
+    let records = program.house.data().join("records/records.jsonl");
+    wait_until(Duration::from_secs(10), "the record", || {
+        let text = std::fs::read_to_string(&records).unwrap_or_default();
+        text.contains("\"none: the handshake failed before (remembered until 2")
+    });
+}
+
+#[test]
 fn required_tls_wants_a_certificate_that_it_can_trust() {
     let house = relay_house().retry(&["0s", "1s"]);
     let good = Sink::builder().start_tls(house.ca().leaf(&["localhost"]).server()).start();

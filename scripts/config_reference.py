@@ -25,6 +25,7 @@ SECTIONS = [
     ("[relay]", "reception/src/config/mod.rs", "Relay"),
     ("[[route]]", "delivery/src/config/mod.rs", "Route"),
     ("[delivery]", "delivery/src/config/mod.rs", "Config"),
+    ("[delivery.tls]", "delivery/src/config/tls.rs", "TlsRules"),
     ("[delivery.timeout]", "delivery/src/config/times.rs", "Times"),
     ("[queue]", "queue/src/queue/config.rs", "QueueConfig"),
     ("[queue.retry]", "queue/src/retry.rs", "RetryPolicy"),

@@ -5,7 +5,8 @@
 //! succeeds); when all have been, the most telling trouble is what the letter is deferred with.
 //!
 //! Opportunistic TLS that fails is followed by the same server without TLS, at once (RFC 7435 §3: some protection when
-//! possible, else none).
+//! possible, else none), and for a while the next connections begin there. A server that does not meet a stricter level is
+//! passed over like one that does not answer.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dns::Resolver;
+use queue::Timestamp;
 use rustls::pki_types::ServerName;
 use smtp::client::{ClientConfig, TlsMode};
 use smtp::server::Protocol;
@@ -28,7 +30,9 @@ use crate::mx::{self, Unroutable};
 use crate::outcome::{OURSELVES, Trouble};
 use crate::place::Way;
 use crate::route::{NextHop, Relay, Router, Server};
-use crate::tls::{Tls, Trust};
+use crate::tls::Tls;
+use crate::tls_memory::TlsMemory;
+use crate::tls_policy::{self, Next, TlsPolicy};
 
 /// One configuration with all that is made from it; attempts hold on to the one they began with.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ pub(crate) struct State {
     pub(crate) listening: Vec<SocketAddr>,
     pub(crate) router: Router,
     pub(crate) tls: Tls,
+    pub(crate) tls_memory: Arc<TlsMemory>,
     pub(crate) resolver: Arc<dyn Resolver>,
     pub(crate) mailboxes: Arc<dyn Mailboxes>,
     pub(crate) finder: Finder,
@@ -46,8 +51,16 @@ pub(crate) struct State {
 
 impl State {
     /// A connection on which letters for this next hop may be sent. `passed`: servers that have said not now to this letter.
-    pub(crate) async fn open(&self, way: &Way, passed: &[String], watch: Watch<'_>) -> Result<Connection, Trouble> {
-        match &way.hop {
+    /// `anew`: TLS is tried even where it failed lately.
+    pub(crate) async fn open(
+        &self,
+        way: &Way,
+        passed: &[String],
+        anew: bool,
+        watch: Watch<'_>,
+    ) -> Result<Connection, Trouble> {
+        let hop = &way.hop;
+        match hop {
             NextHop::Relay(relay) => first_open(self.relay_dials(relay).await?, &self.dead, watch).await,
             NextHop::Mx(domain) => {
                 let plan = match &way.servers {
@@ -56,7 +69,7 @@ impl State {
                     None => return Err(Trouble::ours(Reply::new(451, (4, 4, 4), "its servers were not looked up"))),
                 };
                 let addresses = plan.addresses(&mut mx::random_below).into_iter();
-                let dials = addresses.map(|(name, ip)| self.mx_dial(name, ip));
+                let dials = addresses.map(|(name, ip)| self.mx_dial(hop, name, ip, anew));
                 let dials = dials.filter(|dial| !passed.contains(&dial.peer)).collect();
                 let opened = first_open(dials, &self.dead, watch).await;
                 if opened.as_ref().is_err_and(|trouble| trouble.unreached) {
@@ -71,7 +84,7 @@ impl State {
                 if !self.config.allow_loopback_mx && !mx::is_reachable(*ip) {
                     return Err(Trouble::unroutable(&Unroutable::OnlyLoopback(AddressLiteral(*ip).to_string())));
                 }
-                first_open(vec![self.mx_dial(&ip.to_string(), *ip)], &self.dead, watch).await
+                first_open(vec![self.mx_dial(hop, &ip.to_string(), *ip, anew)], &self.dead, watch).await
             }
             NextHop::Maildir(_) | NextHop::Catch(_) => {
                 Err(Trouble::ours(Reply::new(451, (4, 3, 5), "a mailbox is not reached by a connection")))
@@ -79,12 +92,31 @@ impl State {
         }
     }
 
-    /// A server named by the DNS: any certificate will do, since the name itself came unprotected.
-    fn mx_dial(&self, name: &str, ip: IpAddr) -> Dial<'_> {
+    /// How well letters for this next hop must be protected on the way to this server.
+    pub(crate) fn tls_policy(&self, hop: &NextHop, server: &str) -> TlsPolicy {
+        match hop {
+            NextHop::Mx(domain) => {
+                tls_policy::by_rules(&self.config.tls, &Next { domain: domain.as_ascii(), mx: server })
+            }
+            NextHop::Relay(relay) => TlsPolicy::named(relay.tls, relay.verify, "the route"),
+            NextHop::Literal(_) | NextHop::Maildir(_) | NextHop::Catch(_) => {
+                tls_policy::by_rules(&self.config.tls, &Next { domain: "", mx: server })
+            }
+        }
+    }
+
+    /// Whether recipients that are reached by the same servers have the same rule: only then they share a transaction.
+    pub(crate) fn same_rule(&self, one: &NextHop, other: &NextHop) -> bool {
+        self.config.tls.domain.is_empty() || one == other || self.tls_policy(one, "") == self.tls_policy(other, "")
+    }
+
+    /// A server named by the DNS.
+    fn mx_dial(&self, hop: &NextHop, name: &str, ip: IpAddr, anew: bool) -> Dial<'_> {
+        let policy = self.tls_policy(hop, name);
         let session = ClientConfig {
             ehlo: self.hostname.clone(),
             protocol: Protocol::Smtp,
-            tls: TlsMode::Opportunistic,
+            tls: policy.mode(),
             auth: None,
             insecure_allow_plaintext_auth: false,
             pipelining: self.config.pipelining,
@@ -96,7 +128,9 @@ impl State {
             peer: peer_words(name, address),
             address: Address::Tcp(address),
             name: server_name(name),
-            trust: Trust::Any,
+            policy,
+            plain_because: None,
+            memory: (!anew).then_some(&*self.tls_memory),
             session,
             tls: &self.tls,
             times: &self.config.timeout,
@@ -120,7 +154,7 @@ impl State {
             Server::Tcp(endpoint) => endpoint,
         };
         let name = name_of(endpoint, relay.tls_name.as_deref());
-        let trust = trust(relay.tls, relay.verify);
+        let policy = TlsPolicy::named(relay.tls, relay.verify, "the route");
         let host = endpoint.host.to_string();
         let dial = |ip| {
             let address = SocketAddr::new(ip, endpoint.port);
@@ -128,7 +162,9 @@ impl State {
                 peer: peer_words(&host, address),
                 address: Address::Tcp(address),
                 name: server_name(&name),
-                trust,
+                policy: policy.clone(),
+                plain_because: None,
+                memory: Some(&self.tls_memory),
                 session: session.clone(),
                 tls: &self.tls,
                 times: &self.config.timeout,
@@ -143,7 +179,9 @@ impl State {
             peer: path.display().to_string(),
             address: Address::Unix(path.into()),
             name: None,
-            trust: Trust::Verified,
+            policy: TlsPolicy::named(TlsMode::None, true, "the route"),
+            plain_because: None,
+            memory: None,
             session,
             tls: &self.tls,
             times: &self.config.timeout,
@@ -186,14 +224,6 @@ pub(crate) fn name_of(endpoint: &Endpoint, given: Option<&str>) -> String {
     }
 }
 
-/// Opportunistic mail takes any certificate; who demands TLS demands a good one, unless told otherwise.
-pub(crate) fn trust(tls: TlsMode, verify: bool) -> Trust {
-    match tls {
-        TlsMode::StartTls | TlsMode::Implicit if verify => Trust::Verified,
-        _ => Trust::Any,
-    }
-}
-
 pub(crate) fn server_name(name: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(name.to_owned()).ok()
 }
@@ -233,8 +263,7 @@ pub(crate) async fn first_open(
                 }
                 reached |= !trouble.unreached;
                 tracing::debug!(by = trouble.by, reply = %trouble.reply, "server passed over");
-                // What a server said tells more than that another one did not answer.
-                if told.as_ref().is_none_or(|before| before.by == OURSELVES) {
+                if told.as_ref().is_none_or(|before| tells(before) == 0 || tells(&trouble) > tells(before)) {
                     told = Some(trouble);
                 }
             }
@@ -245,9 +274,27 @@ pub(crate) async fn first_open(
     Err(Trouble { unreached: told.unreached && !reached, ..told })
 }
 
+/// What a server said tells more than that its TLS is not good enough, and that more than that it did not answer.
+fn tells(trouble: &Trouble) -> u8 {
+    if trouble.by != OURSELVES { 2 } else { u8::from(trouble.is_of_tls()) }
+}
+
 async fn open_or_plain(mut dial: Dial<'_>, watch: Watch<'_>) -> Result<Connection, Trouble> {
+    if let Some((memory, server)) = dial.remembered()
+        && let Some(why) = memory.plain(&server, Timestamp::now())
+    {
+        dial.plain_because = Some(why);
+        dial.session.tls = TlsMode::None;
+    }
     let first = match Connection::open(dial.clone(), watch).await {
-        Ok(connection) => return Ok(connection),
+        Ok(connection) => {
+            if let Some((memory, server)) = dial.remembered()
+                && connection.session().tls().is_some()
+            {
+                memory.forget(&server);
+            }
+            return Ok(connection);
+        }
         Err(not_open) => not_open,
     };
     if !first.plain_may_help {
@@ -255,5 +302,11 @@ async fn open_or_plain(mut dial: Dial<'_>, watch: Watch<'_>) -> Result<Connectio
     }
     tracing::info!(peer = dial.peer, reply = %first.trouble.reply, "opportunistic tls failed, going on without");
     dial.session.tls = TlsMode::None;
-    Connection::open(dial, watch).await.map_err(|not_open| not_open.trouble)
+    let why = first.trouble.reply.text().to_owned();
+    dial.plain_because = Some(format!("the handshake failed: {why}"));
+    let connection = Connection::open(dial.clone(), watch).await.map_err(|not_open| not_open.trouble)?;
+    if let Some((memory, server)) = dial.remembered() {
+        memory.remember(server, &why, Timestamp::now());
+    }
+    Ok(connection)
 }

@@ -10,9 +10,11 @@ use smtp::client::ClientConfig;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::config::Times;
+use crate::config::{Times, TlsLevel};
 use crate::stream::Stream;
-use crate::tls::{Tls, Trust, plain_words};
+use crate::tls::{Tls, plain_words};
+use crate::tls_memory::TlsMemory;
+use crate::tls_policy::TlsPolicy;
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,12 +40,28 @@ pub(crate) struct Dial<'a> {
     pub(crate) address: Address,
     /// What the certificate should be for; `None` where TLS is out of the question.
     pub(crate) name: Option<ServerName<'static>>,
-    pub(crate) trust: Trust,
+    pub(crate) policy: TlsPolicy,
+    /// Why it is spoken with in plain, where the policy would have it otherwise.
+    pub(crate) plain_because: Option<String>,
+    /// Where failed handshakes are remembered; `None` where they are not.
+    pub(crate) memory: Option<&'a TlsMemory>,
     pub(crate) session: ClientConfig,
     pub(crate) tls: &'a Tls,
     pub(crate) times: &'a Times,
     /// Somebody wants to see the dialog.
     pub(crate) transcript: bool,
+}
+
+impl Dial<'_> {
+    /// The server in the memory of failed handshakes: only those that TLS is not asked of have a place there.
+    pub(crate) fn remembered(&self) -> Option<(&TlsMemory, SocketAddr)> {
+        match (&self.address, self.memory) {
+            (Address::Tcp(address), Some(memory)) if self.policy.level == TlsLevel::Opportunistic => {
+                Some((memory, *address))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A line to this server, if it takes one in time.

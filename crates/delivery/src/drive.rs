@@ -12,12 +12,14 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use queue::Body;
+use rustls::HandshakeKind;
 use rustls::pki_types::ServerName;
 use smtp::client::{ClientSession, Closed, Delivery, Event, Message, Output, Stage, TlsMode};
 use smtp::{Reply, TlsInfo};
@@ -26,10 +28,11 @@ use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 
 use crate::content::Content;
-use crate::dial::{Dial, connect, handshake_words};
-use crate::outcome::Trouble;
+use crate::dial::{Address, Dial, connect, handshake_words};
+use crate::outcome::{Trouble, plain_words, tls_words};
 use crate::stream::Stream;
 use crate::tls::{Tls, Trust};
+use crate::tls_policy::TlsPolicy;
 
 /// Octets of a letter that are read and sent at once.
 const PIECE: usize = 256 * 1024;
@@ -56,8 +59,14 @@ pub(crate) struct Connection {
     session: ClientSession,
     peer: String,
     name: Option<ServerName<'static>>,
-    trust: Trust,
+    address: Address,
+    policy: TlsPolicy,
+    plain_because: Option<String>,
     tls: Tls,
+    /// The TLS session goes on from an earlier one.
+    resumed: bool,
+    /// [`Self::found_by_mx_of`] found that nobody has vouched for the name.
+    distrusted: bool,
     handshake_time: Duration,
     outbox: Vec<u8>,
     inbox: Box<[u8]>,
@@ -107,8 +116,12 @@ impl Connection {
             session,
             peer: dial.peer,
             name: dial.name,
-            trust: dial.trust,
+            address: dial.address,
+            policy: dial.policy,
+            plain_because: dial.plain_because,
             tls: dial.tls.clone(),
+            resumed: false,
+            distrusted: false,
             handshake_time: dial.times.tls,
             outbox: Vec::new(),
             inbox: vec![0; 4096].into(),
@@ -121,7 +134,7 @@ impl Connection {
                 Step::Closed(closed) => {
                     let plain_may_help =
                         tls_mode == TlsMode::Opportunistic && is_about_tls(&closed, connection.session.tls().is_some());
-                    let trouble = Trouble::closed(&connection.peer, &closed, connection.session.tls());
+                    let trouble = connection.trouble(&closed);
                     return Err(NotOpen { trouble, plain_may_help });
                 }
                 // Without a letter neither is said.
@@ -143,7 +156,61 @@ impl Connection {
         let own = self.name.as_ref().is_some_and(|name| name.to_str().eq_ignore_ascii_case(domain));
         if !own {
             self.session.distrust_name();
+            self.distrusted = true;
         }
+    }
+
+    /// Letters follow that came here by another rule.
+    pub(crate) fn set_policy(&mut self, policy: TlsPolicy) {
+        self.policy = policy;
+    }
+
+    /// What the record says of the line: `TLSv1.3 TLS_AES_256_GCM_SHA384 verified; level=opportunistic by default`. Empty
+    /// where TLS is out of the question.
+    pub(crate) fn tls_words(&self) -> String {
+        match (self.session.tls(), &self.address) {
+            (_, Address::Unix(_)) => String::new(),
+            (Some(tls), _) => tls_words(tls, self.resumed, &self.policy),
+            (None, _) => plain_words(self.plain_because.as_deref(), self.session.capabilities(), &self.policy),
+        }
+    }
+
+    /// The certificate is good for the name that the server goes by.
+    pub(crate) fn is_verified(&self) -> bool {
+        self.session.tls().is_some_and(|tls| tls.verified.is_ok())
+    }
+
+    pub(crate) fn meets(&self, policy: &TlsPolicy) -> bool {
+        policy.is_met(self.session.tls().is_some(), self.is_verified())
+    }
+
+    /// RFC 8689 §4.2.1: what a letter with REQUIRETLS needs of a server.
+    pub(crate) fn takes_requiretls(&self) -> bool {
+        self.is_verified() && !self.distrusted && self.session.capabilities().is_some_and(|offered| offered.requiretls)
+    }
+
+    /// The name that its certificate is to have.
+    pub(crate) fn server(&self) -> String {
+        self.name.as_ref().map(|name| name.to_str().into_owned()).unwrap_or_default()
+    }
+
+    /// Where the server is; `None` for a socket of this machine.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match &self.address {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+
+    /// Why no letter can be sent on it.
+    pub(crate) fn trouble(&self, closed: &Closed) -> Trouble {
+        let tls = match (self.session.tls(), closed) {
+            (None, Closed::TlsFailed(why)) => format!("none: the handshake failed: {why}; {}", self.policy),
+            // Before EHLO nothing is known of it.
+            (None, _) if self.session.capabilities().is_none() => String::new(),
+            _ => self.tls_words(),
+        };
+        Trouble::closed(&self.peer, closed, tls, &self.policy)
     }
 
     /// Letters on this connection go by DATA from now on.
@@ -399,13 +466,20 @@ impl Connection {
             (Stream::Tcp(stream), Some(name)) => (stream, name),
             _ => return Err("there is no name to verify it by".into()),
         };
-        let connector = TlsConnector::from(self.tls.config(self.trust));
+        let trust = self.policy.trust();
+        let port = self.address().map_or(0, |address| address.port());
+        let connector = TlsConnector::from(self.tls.config(trust, port));
         let stream = match timeout(self.handshake_time, connector.connect(name.clone(), stream)).await {
             Err(_) => return Err("the handshake took too long".into()),
             Ok(Err(error)) => return Err(handshake_words(&error)),
             Ok(Ok(stream)) => stream,
         };
         let info = self.tls.info(stream.get_ref().1, &name);
+        self.resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+        // A session that is resumed is not verified by the handshake; what was good may have expired since.
+        if let (Trust::Verified, Err(why)) = (trust, &info.verified) {
+            return Err(format!("the certificate is not good: {why}"));
+        }
         self.stream = Stream::Tls(Box::new(stream));
         Ok(info)
     }

@@ -16,6 +16,7 @@
 //! | `dead`, `weather` | servers that could not be reached lately; what an attempt says of its site |
 //! | `explain` | all of that in words, for one address |
 //! | `connect`, `dial`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
+//! | [`tls_policy`], `tls_memory` | how well a line must be protected and by which rule; where TLS failed lately |
 //! | `worker`, `remote`, `local` | letters meet connections and mailboxes |
 //! | [`outcome`] | what a reply means for a recipient |
 //! | [`maildir`] | mailboxes on this machine |
@@ -52,6 +53,8 @@ pub mod send;
 mod site;
 mod stream;
 mod tls;
+mod tls_memory;
+pub mod tls_policy;
 mod weather;
 mod worker;
 
@@ -117,7 +120,8 @@ impl Setup {
         let router = Router::new(&config)?;
         let tls = tls::Tls::new(authorities).map_err(|error| ConfigError::Tls(error.to_string()))?;
         let (finder, dead) = (finder::Finder::default(), dead::DeadServers::default());
-        Ok(State { config, hostname, listening, router, tls, resolver, mailboxes, finder, dead })
+        let tls_memory = Default::default();
+        Ok(State { config, hostname, listening, router, tls, tls_memory, resolver, mailboxes, finder, dead })
     }
 }
 
@@ -145,7 +149,9 @@ impl Delivery {
     /// # Errors
     /// As [`Delivery::new`]; the old configuration then stays.
     pub fn reload(&self, setup: Setup) -> Result<(), ConfigError> {
-        self.state.store(Arc::new(setup.state()?));
+        let mut state = setup.state()?;
+        state.tls_memory = self.state.load().tls_memory.clone();
+        self.state.store(Arc::new(state));
         Ok(())
     }
 

@@ -18,9 +18,11 @@ use std::io;
 
 use queue::{Outcome, RecipientOutcome, Verdict};
 use smtp::client::{Closed, Delivery, Stage};
-use smtp::{Reply, Severity, TlsInfo};
+use smtp::{Capabilities, Reply, Severity, TlsInfo};
 
+use crate::config::TlsLevel;
 use crate::mx::Unroutable;
+use crate::tls_policy::TlsPolicy;
 
 /// Said by ourselves.
 pub(crate) const OURSELVES: &str = "gatepost";
@@ -70,19 +72,24 @@ impl Trouble {
         Self { unreached: true, ..Self::ours(Reply::new(451, (4, 4, 1), "").with_text(text)) }
     }
 
-    pub(crate) fn closed(peer: &str, closed: &Closed, tls: Option<&TlsInfo>) -> Self {
+    /// `tls`: what is known of the line, in words.
+    pub(crate) fn closed(peer: &str, closed: &Closed, tls: String, policy: &TlsPolicy) -> Self {
         let (reply, by) = match closed {
             Closed::Refused { stage: Stage::Auth, reply } => {
                 let text = format!("the server did not accept our user name and password: {}", reply.text());
                 (reply.clone().with_text(text), peer)
             }
             Closed::Refused { reply, .. } => (reply.clone(), peer),
-            other => (words_for(peer, other), OURSELVES),
+            other => (words_for(peer, other, policy), OURSELVES),
         };
-        let tls = tls.map(tls_words).unwrap_or_default();
         // A server that takes connections and says nothing costs as much time as one that takes none.
         let unreached = matches!(closed, Closed::Timeout(Stage::Connect | Stage::Greeting));
         Self { reply, by: by.into(), tls, verdict: Verdict::Deferred, unreached, unroutable: false }
+    }
+
+    /// TLS was not good enough, or not there: our own words.
+    pub(crate) fn is_of_tls(&self) -> bool {
+        self.by == OURSELVES && self.reply.enhanced.is_some_and(|code| code.subject == 7)
     }
 
     pub(crate) fn outcome(&self) -> RecipientOutcome {
@@ -96,15 +103,23 @@ impl Trouble {
     }
 }
 
+/// Of a level that cannot be met.
+const WHAT_TO_DO: &str = "the letter waits until that server is mended, or the level lowered here";
+
 /// Where no reply came, one of our own.
-fn words_for(peer: &str, closed: &Closed) -> Reply {
+fn words_for(peer: &str, closed: &Closed, policy: &TlsPolicy) -> Reply {
     let (code, text) = match closed {
         Closed::Quit => ((4, 4, 2), format!("we closed the connection to {peer}")),
         Closed::Refused { reply, .. } => return reply.clone(),
         Closed::Timeout(stage) => ((4, 4, 2), format!("{peer} did not reply in time {}", at(*stage))),
         Closed::Disconnected(stage) => ((4, 4, 2), format!("{peer} closed the connection {}", at(*stage))),
-        Closed::TlsNotOffered => ((4, 7, 10), format!("{peer} does not offer STARTTLS, which this route requires")),
-        Closed::TlsFailed(why) => ((4, 7, 5), format!("no TLS with {peer}: {why}")),
+        Closed::TlsNotOffered => {
+            ((4, 7, 10), format!("{peer} does not offer STARTTLS, and it has to be there ({policy}); {WHAT_TO_DO}"))
+        }
+        Closed::TlsFailed(why) if policy.level == TlsLevel::Opportunistic => {
+            ((4, 7, 5), format!("no TLS with {peer}: {why}"))
+        }
+        Closed::TlsFailed(why) => ((4, 7, 5), format!("no TLS with {peer}: {why} ({policy}); {WHAT_TO_DO}")),
         Closed::AuthNotOffered => (
             (4, 7, 4),
             format!("{peer} offers no way to authenticate that can be used; does it want TLS, or another port?"),
@@ -154,12 +169,25 @@ pub(crate) fn is_stale(delivery: &Delivery) -> bool {
     !delivery.recipients.is_empty() && delivery.recipients.iter().all(|r| says_goodbye(r.stage, &r.reply))
 }
 
-/// `TLSv1.3 TLS_AES_256_GCM_SHA384 verified`.
-pub(crate) fn tls_words(tls: &TlsInfo) -> String {
+/// `TLSv1.3 TLS_AES_256_GCM_SHA384 resumed, verified; level=opportunistic by default`.
+pub(crate) fn tls_words(tls: &TlsInfo, resumed: bool, policy: &TlsPolicy) -> String {
+    let (protocol, cipher) = (tls.protocol, &tls.cipher);
+    let resumed = if resumed { "resumed, " } else { "" };
     match &tls.verified {
-        Ok(()) => format!("{} {} verified", tls.protocol, tls.cipher),
-        Err(why) => format!("{} {} not verified: {why}", tls.protocol, tls.cipher),
+        Ok(()) => format!("{protocol} {cipher} {resumed}verified; {policy}"),
+        Err(why) => format!("{protocol} {cipher} {resumed}not verified: {why}; {policy}"),
     }
+}
+
+/// `none: STARTTLS not offered; level=opportunistic by default`.
+pub(crate) fn plain_words(because: Option<&str>, offered: Option<&Capabilities>, policy: &TlsPolicy) -> String {
+    let why = match because {
+        Some(because) => because,
+        None if policy.level == TlsLevel::None => "not wanted",
+        None if offered.is_some_and(|offered| offered.starttls) => "STARTTLS offered and then refused",
+        None => "STARTTLS not offered",
+    };
+    format!("none: {why}; {policy}")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::content::Content;
 use crate::drive::{Connection, Line};
 use crate::needs::{self, Fit, Needs};
 use crate::open::{OpenGuard, OpenPlace};
-use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, tls_words, verdict};
+use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, verdict};
 use crate::place::Way;
 use crate::route::NextHop;
 use crate::weather::{is_not_now, of_delivery, of_trouble, stage_of, worse};
@@ -35,18 +35,25 @@ pub(crate) struct Kept {
     /// The server is one that the configuration names.
     configured: bool,
     protocol: Protocol,
+    hop: NextHop,
     _open: OpenGuard,
 }
 
 impl Kept {
-    async fn open(state: &Arc<State>, place: &OpenPlace, way: &Way, passed: &[String]) -> Result<Self, Trouble> {
-        let mut connection = state.open(way, passed, &mut trace).await?;
+    async fn open(
+        state: &Arc<State>,
+        place: &OpenPlace,
+        way: &Way,
+        passed: &[String],
+        anew: bool,
+    ) -> Result<Self, Trouble> {
+        let mut connection = state.open(way, passed, anew, &mut trace).await?;
         let hop = &way.hop;
         if let NextHop::Mx(domain) = hop {
             connection.found_by_mx_of(domain.as_ascii());
         }
         let by = connection.peer().to_owned();
-        let tls = connection.session().tls().map(tls_words).unwrap_or_default();
+        let tls = connection.tls_words();
         tracing::debug!(peer = by, tls, "connection open");
         Ok(Self {
             connection,
@@ -61,8 +68,29 @@ impl Kept {
                 NextHop::Relay(relay) => relay.protocol,
                 _ => Protocol::Smtp,
             },
+            hop: hop.clone(),
             _open: place.count(),
         })
+    }
+
+    /// Whether a letter for this next hop may go on this connection, which another may have opened: domains that share their
+    /// servers need not share their rules.
+    fn suits(&mut self, hop: &NextHop, requiretls: bool) -> bool {
+        if requiretls && self.letters > 0 && !self.connection.takes_requiretls() {
+            return false;
+        }
+        let (NextHop::Mx(domain), NextHop::Mx(before)) = (hop, &self.hop) else { return true };
+        if domain == before {
+            return true;
+        }
+        let policy = self.state.tls_policy(hop, &self.connection.server());
+        if !self.connection.meets(&policy) {
+            return false;
+        }
+        self.connection.found_by_mx_of(domain.as_ascii());
+        self.connection.set_policy(policy);
+        (self.tls, self.hop) = (self.connection.tls_words(), hop.clone());
+        true
     }
 
     /// Whether the next letter should have a new connection.
@@ -95,7 +123,13 @@ impl Kept {
     fn outcome(&self, reply: Reply, ours: bool) -> RecipientOutcome {
         let verdict = match verdict(&reply, self.configured) {
             Verdict::Delivered => self.reaches(),
-            Verdict::Failed if self.wants_the_tls_that_failed(&reply) => Verdict::Deferred,
+            Verdict::Failed if self.wants_the_tls_that_failed(&reply) => {
+                // The next attempt tries the handshake again, however lately it failed.
+                if let Some(server) = self.connection.address() {
+                    self.state.tls_memory.forget(&server);
+                }
+                Verdict::Deferred
+            }
             other => other,
         };
         let (reply, by) = if ours {
@@ -127,7 +161,7 @@ impl Kept {
     }
 
     fn trouble(&self, closed: &Closed) -> Trouble {
-        Trouble::closed(&self.by, closed, self.connection.session().tls())
+        self.connection.trouble(closed)
     }
 }
 
@@ -182,10 +216,14 @@ pub(crate) async fn deliver(
     let (mut tried_again, mut by_data) = (false, false);
     let mut passed: Vec<String> = Vec::new();
     let mut needs = Needs::default();
+    let requiretls = attempt.letter.params.requiretls;
+    if let Some(unfit) = line.take_if(|line| !line.suits(&way.hop, requiretls)) {
+        unfit.quit().await;
+    }
     while !waiting.is_empty() {
         let mut kept = match line.take() {
             Some(kept) => kept,
-            None => match Kept::open(state, place, way, &passed).await {
+            None => match Kept::open(state, place, way, &passed, requiretls).await {
                 Ok(kept) => kept,
                 // No other server is better: the words of the one that was reached stand.
                 Err(trouble) if !passed.is_empty() => {
@@ -194,6 +232,10 @@ pub(crate) async fn deliver(
                 }
                 Err(trouble) => {
                     waiting.iter().for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
+                    // Where domains have rules of their own, what one asks for in vain is not the trouble of the others.
+                    if trouble.is_of_tls() && !state.config.tls.domain.is_empty() {
+                        return met;
+                    }
                     met.see(of_trouble(&trouble, way.is_one_of_many()));
                     met.trouble = Some(trouble);
                     return met;
@@ -233,10 +275,13 @@ pub(crate) async fn deliver(
                 }
             }
             // RFC 5321 §5.1: the servers of a domain are tried "in this order, until a delivery attempt succeeds".
+            // RFC 8689 §4.2.1: nor has a server without REQUIRETLS the last word on a letter that wants it.
             Ending::Said(delivery, alive)
-                if passed.len() < MOST_PASSED && is_by_mx(&way.hop) && is_not_now(&delivery) =>
+                if passed.len() < MOST_PASSED
+                    && is_by_mx(&way.hop)
+                    && (is_not_now(&delivery) || (requiretls && is_unprotected(&delivery))) =>
             {
-                met.see(Weather::Trouble);
+                met.see(if is_not_now(&delivery) { Weather::Trouble } else { Weather::Fine });
                 let over = alive.as_ref().err().and_then(stage_of);
                 passed.push(kept.by.clone());
                 settle_group(&kept, delivery, &group, (over, false), outcomes);
@@ -268,6 +313,10 @@ async fn transaction(kept: &mut Kept, attempt: &Attempt, needs: &mut Needs, grou
     params.size = Some(attempt.body.len());
     let recipients = group.iter().map(|(_, r)| (r.address.clone(), r.params.clone())).collect();
     let mut message = Message { from: letter.from.clone(), params, recipients };
+    // RFC 8689 §5: of a report, "the REQUIRETLS parameter SHOULD NOT cause [it] to be discarded".
+    if message.params.requiretls && message.from.is_null() && !kept.connection.takes_requiretls() {
+        message.params.requiretls = false;
+    }
     let mut conversion = None;
     if let Some(offered) = kept.connection.session().capabilities() {
         match needs.fit(&mut message, &attempt.body, offered).await {
@@ -306,6 +355,13 @@ fn is_dead(ending: &Ending, heard: bool) -> bool {
         Ending::Said(delivery, Err(_)) => is_stale(delivery),
         _ => false,
     }
+}
+
+/// Whether we kept the letter back ourselves, for want of what REQUIRETLS asks.
+fn is_unprotected(delivery: &Delivery) -> bool {
+    let wants = |reply: &Reply| reply.enhanced.is_some_and(|code| matches!((code.subject, code.detail), (7, 10 | 30)));
+    let unsent = |stage: Stage, reply: &Reply| stage == Stage::Mail && reply.is_permanent() && wants(reply);
+    !delivery.recipients.is_empty() && delivery.recipients.iter().all(|said| unsent(said.stage, &said.reply))
 }
 
 fn is_by_mx(hop: &NextHop) -> bool {

@@ -12,12 +12,13 @@ use smtp::server::Protocol;
 use smtp::{Capabilities, Host, TlsInfo};
 
 use crate::config::{Endpoint, IpVersions, Times};
-use crate::connect::{addresses_of, first_open, name_of, peer_words, server_name, trust};
+use crate::connect::{addresses_of, first_open, name_of, peer_words, server_name};
 use crate::dead::DeadServers;
 use crate::dial::{Address, Dial};
 use crate::drive::Line;
 use crate::outcome::Trouble;
 use crate::tls::Tls;
+use crate::tls_policy::TlsPolicy;
 
 /// Where to, and how.
 #[derive(Clone, Debug)]
@@ -83,7 +84,7 @@ pub async fn send_one(
     let peer = connection.peer().to_owned();
     let tls = connection.session().tls().cloned();
     let capabilities = connection.session().capabilities().cloned();
-    let delivery = delivery.map_err(|closed| Trouble::closed(&peer, &closed, tls.as_ref()))?;
+    let delivery = delivery.map_err(|closed| connection.trouble(&closed))?;
     if connection.settle(&mut watch_auth).await.is_ok() {
         connection.quit(&mut watch_auth).await;
     }
@@ -109,7 +110,9 @@ async fn dials<'a>(to: &'a SendTo, resolver: &dyn Resolver, tls: &'a Tls) -> Res
             peer: peer_words(&host, address),
             address: Address::Tcp(address),
             name: server_name(&name),
-            trust: trust(to.tls, to.verify),
+            policy: TlsPolicy::named(to.tls, to.verify, "the command"),
+            plain_because: None,
+            memory: None,
             session: session.clone(),
             tls,
             times: &to.times,

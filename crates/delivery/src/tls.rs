@@ -5,17 +5,20 @@
 //! verdict on it is noted all the same.
 //!
 //! # Invariants
-//! - A session resumed in one manner never came from the other: each has a session store of its own.
-//! - The verdict in [`TlsInfo::verified`] is reached anew for each connection, resumed ones included.
+//! - A session resumed in one manner never came from the other, nor from another port of a server of that name: each
+//!   manner has a bounded store of its own for each port.
+//! - The verdict in [`TlsInfo::verified`] is reached anew for each connection, resumed ones included; where it has to be a
+//!   good one, it is asked for there again.
 //!
 //! # Limits
 //! - TLS 1.2 and 1.3. An older server, or one with an X.509 v1 certificate, gets opportunistic mail without TLS.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
@@ -30,8 +33,15 @@ use smtp::{Secret, TlsInfo};
 pub struct Tls {
     verified: Arc<ClientConfig>,
     unverified: Arc<ClientConfig>,
+    /// The same with the sessions of one port. There are as many ports as the configuration names.
+    by_port: ByPort,
     judge: Arc<Judge>,
 }
+
+type ByPort = Arc<Mutex<HashMap<(Trust, u16), Arc<ClientConfig>>>>;
+
+/// Servers of one port and manner whose sessions are kept.
+const SESSIONS: usize = 512;
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,7 +50,7 @@ impl fmt::Debug for Tls {
 }
 
 /// Whether a handshake may succeed with a bad certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trust {
     Verified,
     Any,
@@ -62,15 +72,23 @@ impl Tls {
         Ok(Self {
             verified: client_config(provider.clone(), judge.clone())?,
             unverified: client_config(provider, lenient)?,
+            by_port: ByPort::default(),
             judge,
         })
     }
 
-    pub(crate) fn config(&self, trust: Trust) -> Arc<ClientConfig> {
-        match trust {
-            Trust::Verified => self.verified.clone(),
-            Trust::Any => self.unverified.clone(),
-        }
+    /// With the sessions that servers at this port gave to this manner before.
+    pub(crate) fn config(&self, trust: Trust, port: u16) -> Arc<ClientConfig> {
+        let mut by_port = self.by_port.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = by_port.entry((trust, port)).or_insert_with(|| {
+            let mut config = ClientConfig::clone(match trust {
+                Trust::Verified => &self.verified,
+                Trust::Any => &self.unverified,
+            });
+            config.resumption = Resumption::in_memory_sessions(SESSIONS);
+            Arc::new(config)
+        });
+        config.clone()
     }
 
     /// What a session wants to know of a finished handshake.

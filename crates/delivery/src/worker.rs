@@ -147,7 +147,7 @@ async fn groups<'a>(state: &State, site: &Site, attempt: &'a Attempt) -> Vec<Gro
         if way.site != *site {
             continue;
         }
-        match groups.iter_mut().find(|group| group.way.via == way.via) {
+        match groups.iter_mut().find(|group| group.way.via == way.via && state.same_rule(&group.way.hop, &way.hop)) {
             Some(group) => group.recipients.push((position, recipient)),
             None => groups.push(Group { way, recipients: vec![(position, recipient)] }),
         }

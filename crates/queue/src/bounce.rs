@@ -5,7 +5,7 @@
 //! - Nothing here stores anything. The report goes in by the same intake as every letter, from `<>`.
 
 use mail::dsn::{Action, FULL_LIMIT, Original, RecipientReport, Report};
-use smtp::{Body, EnhancedCode, MailParams, Mailbox, Reply, ReplyCode, ReversePath};
+use smtp::{Body, EnhancedCode, MailParams, Mailbox, Reply, ReplyCode, Ret, ReversePath};
 
 use crate::intake::NewLetter;
 use crate::letter::{LastReply, Letter, Origin, Recipient, Timestamp};
@@ -108,13 +108,17 @@ pub fn write(letter: &Letter, ended: &[Ended], beginning: &[u8], host: &str, now
         arrived: letter.arrived.0,
         queue_id: &letter.id.to_string(),
         envid: letter.params.envid.as_deref(),
-        ret: letter.params.ret,
+        // RFC 8689 §5: a letter that requires TLS goes back as by RET=HDRS, whatever else was asked for.
+        ret: if letter.params.requiretls { Some(Ret::Headers) } else { letter.params.ret },
         smtputf8: letter.params.smtputf8,
         original: Original { beginning, size: letter.size },
         recipients: &recipients,
     };
     let text = report.write();
-    Some(Written { letter: envelope(to, report.needs_smtputf8(), text.len(), host), text })
+    let mut letter_of_report = envelope(to, report.needs_smtputf8(), text.len(), host);
+    // RFC 8689 §5: its report is protected in the same manner.
+    letter_of_report.params.requiretls = letter.params.requiretls;
+    Some(Written { letter: letter_of_report, text })
 }
 
 /// RFC 5321 §4.5.5: from the null reverse-path. RFC 6533 §6: 8-bit where an address needs it.

@@ -11,6 +11,7 @@ mod secret;
 mod target;
 mod text;
 mod times;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,7 @@ pub use secret::SecretError;
 pub(crate) use secret::{from_env as password_from_env, from_file as password_from_file};
 pub use target::{BadTarget, Endpoint, LocalTarget, RouteDomain, RouteTarget};
 pub use times::Times;
+pub use tls::{RuleName, TlsLevel, TlsRules};
 
 /// The way out: `[delivery]`.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -62,6 +64,8 @@ pub struct Config {
     pub pipelining: bool,
     /// Send letters by BDAT where the server offers CHUNKING (RFC 3030).
     pub chunking: bool,
+    /// How well the lines to other servers must be protected.
+    pub tls: TlsRules,
     /// How long to wait for what.
     pub timeout: Times,
 }
@@ -84,6 +88,7 @@ impl Default for Config {
             connection_age: Duration::from_secs(300),
             pipelining: true,
             chunking: true,
+            tls: TlsRules::default(),
             timeout: Times::default(),
         }
     }
@@ -99,7 +104,14 @@ impl Config {
             (self.recipients_per_transaction, "recipients_per_transaction"),
             (usize::from(self.mx_port), "mx_port"),
         ];
-        counts.into_iter().find(|(count, _)| *count == 0).map_or(Ok(()), |(_, key)| Err(ConfigError::Zero(key)))
+        if let Some((_, key)) = counts.into_iter().find(|(count, _)| *count == 0) {
+            return Err(ConfigError::Zero(key));
+        }
+        let both = |route: &&Route| route.tls == Some(RouteTls::Verified) && route.insecure_skip_verify;
+        match self.route.iter().find(both) {
+            Some(route) => Err(ConfigError::VerifiedAndNot(route.domain.to_string())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -125,13 +137,13 @@ pub struct Route {
     /// says, or `catch:/folder`: one Maildir that every letter ends in, so that nothing leaves the machine.
     #[serde(with = "text::as_text")]
     pub to: RouteTarget,
-    /// `none`, `opportunistic` (STARTTLS where offered, any certificate), `required` (STARTTLS, certificate verified) or
-    /// `implicit` (TLS from the first byte, certificate verified). By default `implicit` on port 465, `required` where
-    /// there is a user, else `opportunistic`; `none` for LMTP.
+    /// `none`, `opportunistic` (STARTTLS where offered, any certificate), `verified` (STARTTLS, certificate verified; a
+    /// route may call it `required`, too) or `implicit` (TLS from the first byte, certificate verified). By default
+    /// `implicit` on port 465, `verified` where there is a user, else `opportunistic`; `none` for LMTP.
     pub tls: Option<RouteTls>,
     /// The name that the certificate must have, where it is not the host in `to`.
     pub tls_name: Option<String>,
-    /// Take any certificate with `required` and `implicit` too. Anyone on the way can then read and change the mail.
+    /// Take any certificate with `required` and `implicit` too; the record then says `level=required`. Anyone on the way can then read and change the mail.
     #[serde(default)]
     pub insecure_skip_verify: bool,
     /// Authenticate as this user.
@@ -182,7 +194,9 @@ impl Route {
 pub enum RouteTls {
     None,
     Opportunistic,
+    /// As `Verified`: what it has meant since there are routes.
     Required,
+    Verified,
     Implicit,
 }
 
@@ -191,7 +205,7 @@ impl RouteTls {
         match self {
             Self::None => TlsMode::None,
             Self::Opportunistic => TlsMode::Opportunistic,
-            Self::Required => TlsMode::StartTls,
+            Self::Required | Self::Verified => TlsMode::StartTls,
             Self::Implicit => TlsMode::Implicit,
         }
     }
@@ -239,6 +253,8 @@ pub enum ConfigError {
     UnprotectedPassword(String),
     #[error("the route for {0} has `{1}`, which only means something with `to = \"host:port\"`")]
     NotForThisTarget(String, &'static str),
+    #[error("the route for {0} says `tls = \"verified\"` and `insecure_skip_verify`; take one of them out")]
+    VerifiedAndNot(String),
     #[error("the password of the route for {route}: {why}")]
     Password { route: String, why: SecretError },
     #[error("`{0}` must be at least 1")]

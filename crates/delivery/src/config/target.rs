@@ -22,6 +22,8 @@ pub enum BadTarget {
     NotLocal(String),
     #[error("`{0}` is no domain; write example.net, .example.net for all below it, or *")]
     BadDomain(String),
+    #[error("`{0}` is no name for a rule; write example.net, or .example.net for all below it")]
+    BadRuleName(String),
 }
 
 /// A host and a port to connect to.

@@ -2,6 +2,10 @@ use smtp::client::RecipientReply;
 
 use super::*;
 
+fn policy() -> TlsPolicy {
+    TlsPolicy { level: TlsLevel::Verified, why: "the route".into() }
+}
+
 fn reply(code: u16) -> Reply {
     Reply::plain(code, "their words")
 }
@@ -46,7 +50,7 @@ fn no_way_a_connection_ends_bounces_a_letter() {
         endings.push(Closed::Protocol { stage, what: "no reply code" });
     }
     for closed in endings {
-        let trouble = Trouble::closed("mx.example [192.0.2.1]:25", &closed, None);
+        let trouble = Trouble::closed("mx.example [192.0.2.1]:25", &closed, String::new(), &policy());
         assert_eq!(trouble.verdict, Verdict::Deferred, "{closed:?}");
         assert!(!trouble.reply.text().is_empty());
         if trouble.by == OURSELVES {
@@ -59,14 +63,14 @@ fn no_way_a_connection_ends_bounces_a_letter() {
 #[test]
 fn the_servers_own_words_are_kept_with_its_name() {
     let closed = Closed::Refused { stage: Stage::Greeting, reply: reply(554) };
-    let trouble = Trouble::closed("mx.example [192.0.2.1]:25", &closed, None);
+    let trouble = Trouble::closed("mx.example [192.0.2.1]:25", &closed, String::new(), &policy());
     assert_eq!((trouble.reply, trouble.by.as_str()), (reply(554), "mx.example [192.0.2.1]:25"));
 }
 
 #[test]
 fn a_refused_login_says_so() {
     let closed = Closed::Refused { stage: Stage::Auth, reply: reply(535) };
-    let text = Trouble::closed("smart.example", &closed, None).reply.to_string();
+    let text = Trouble::closed("smart.example", &closed, String::new(), &policy()).reply.to_string();
     assert!(text.contains("535") && text.contains("user name and password") && text.contains("their words"), "{text}");
 }
 

@@ -28,7 +28,7 @@ async fn letters_follow_each_other_on_one_connection() {
         assert_eq!(verdicts(&outcomes), [Relayed]);
         assert_eq!(outcomes[0].by, format!("[127.0.0.1]:{}", sink.port()));
         assert_eq!(outcomes[0].reply.to_string(), "250 2.0.0 taken");
-        assert_eq!(outcomes[0].tls, "");
+        assert_eq!(outcomes[0].tls, "none: STARTTLS not offered; level=opportunistic by the route");
     }
     assert_eq!((sink.seen.connections(), sink.seen.letters().len()), (1, 3));
     assert_eq!(count(&sink.seen.commands())["EHLO"], 1);

@@ -1,6 +1,7 @@
 //! The whole room against a real server on loopback.
 
 mod letters;
+mod levels;
 mod needs;
 mod queued;
 mod send;
@@ -134,8 +135,14 @@ impl Authority {
     }
 
     fn server(&self, name: &str) -> Arc<ServerConfig> {
+        self.server_until(name, 4000)
+    }
+
+    /// With a certificate that is good until this year begins.
+    fn server_until(&self, name: &str, year: i32) -> Arc<ServerConfig> {
         let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         server_config(certificate.der().clone(), &key)
     }

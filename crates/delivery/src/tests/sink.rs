@@ -169,13 +169,21 @@ impl Talk {
                 "DATA" => self.data(&mut line).await,
                 "BDAT" => self.chunk(&mut line, command).await,
                 "STARTTLS" => {
-                    let Some(config) = self.script.tls.clone() else { return };
-                    if !self.say(&mut line, command, "220 go ahead").await {
+                    let said = self.answer(command, "220 go ahead");
+                    if !self.write(&mut line, &said).await {
                         return;
                     }
-                    let Ok(tls) = TlsAcceptor::from(config).accept(line.into_inner()).await else { return };
-                    self.encrypted = true;
-                    line = BufReader::new(Box::new(tls));
+                    if said.starts_with("220") {
+                        let Some(config) = self.script.tls.clone() else {
+                            // Not what a client expects in answer to its first words.
+                            let _ = line.fill_buf().await;
+                            self.write(&mut line, "500 5.5.1 what?").await;
+                            return;
+                        };
+                        let Ok(tls) = TlsAcceptor::from(config).accept(line.into_inner()).await else { return };
+                        self.encrypted = true;
+                        line = BufReader::new(Box::new(tls));
+                    }
                     true
                 }
                 "QUIT" => {

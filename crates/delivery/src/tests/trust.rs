@@ -65,7 +65,7 @@ async fn a_resumed_session_is_judged_anew() {
 
 #[tokio::test]
 async fn an_opportunistic_handshake_that_fails_is_followed_by_plain_mail() {
-    // No certificate behind the offer: the sink closes after its 220; or it says no to STARTTLS; or speaks no TLS.
+    // No TLS behind the 220; or no to STARTTLS; or words behind the 220.
     let refusing = Script::saying(|heard| heard.command.starts_with("STARTTLS").then_some("454 4.7.0 not now"));
     let lying = Script::saying(|heard| heard.command.starts_with("STARTTLS").then_some("220 ready\r\nbut not for TLS"));
     for script in [Script::default(), refusing, lying] {
@@ -73,7 +73,7 @@ async fn an_opportunistic_handshake_that_fails_is_followed_by_plain_mail() {
         let sink = Sink::new(Script { offers, ..script }).await;
         let outcomes = mx(&sink, RootCertStore::empty()).send(&["ann@a.example"]).await;
         assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
-        assert_eq!(outcomes[0].tls, "");
+        assert!(outcomes[0].tls.starts_with("none: "), "{}", outcomes[0].tls);
         assert!(!sink.seen.letters()[0].tls);
     }
 }
@@ -126,7 +126,7 @@ async fn required_tls_takes_a_good_certificate_by_the_name_that_was_asked_for() 
         let outcomes =
             route(&sink, &format!("tls = \"required\"\n{more}"), authority.roots()).send(&["ann@a.example"]).await;
         assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
-        assert!(outcomes[0].tls.ends_with(" verified"), "{}", outcomes[0].tls);
+        assert!(outcomes[0].tls.ends_with(" verified; level=verified by the route"), "{}", outcomes[0].tls);
     }
 }
 
@@ -165,6 +165,70 @@ async fn a_letter_that_requires_tls_is_not_given_to_a_name_that_anyone_could_hav
     let (outcomes, _) = House::with(&config, zone, authority.roots()).send_as(letter()).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(sink.seen.commands().iter().any(|command| command.ends_with(" REQUIRETLS")));
+}
+
+/// RFC 8689 §4.2.1: the other servers of the domain are tried before the letter goes back.
+#[tokio::test]
+async fn a_letter_that_requires_tls_goes_to_the_server_that_takes_it() {
+    let authority = Authority::new();
+    let with = |offers, name| Script { offers, tls: Some(authority.server(name)), ..Script::default() };
+    let lacking = Sink::new(with(vec!["PIPELINING", "STARTTLS"], "a.example")).await;
+    let address = ([127, 0, 0, 2], lacking.port()).into();
+    let full = Sink::at(address, with(vec!["PIPELINING", "STARTTLS", "REQUIRETLS"], "a.example")).await;
+    let zone = Zone::new().a("a.example", [127, 0, 0, 1]).a("a.example", [127, 0, 0, 2]);
+    let config = format!("allow_loopback_mx = true\nmx_port = {}", lacking.port());
+    let letter = || {
+        let params = MailParams { requiretls: true, ..MailParams::default() };
+        attempt_with(&["ann@a.example"], b"Subject: x\r\n\r\nx\r\n", params)
+    };
+    for _ in 0..4 {
+        let (outcomes, _) = House::with(&config, zone.clone(), authority.roots()).send_as(letter()).await;
+        assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
+    }
+    assert_eq!((lacking.seen.letters().len(), full.seen.letters().len()), (0, 4));
+
+    let zone = Zone::new().a("a.example", [127, 0, 0, 1]);
+    let (outcomes, _) = House::with(&config, zone, authority.roots()).send_as(letter()).await;
+    assert_eq!(verdicts(&outcomes), [Failed]);
+    assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.7.30");
+}
+
+/// An open line that ordinary mail made, or a handshake that failed before, is no reason to send such a letter back.
+#[tokio::test]
+async fn a_letter_that_requires_tls_has_a_line_of_its_own_where_the_open_one_will_not_do() {
+    let authority = Authority::new();
+    let answers = |heard: &super::sink::Heard<'_>| {
+        (heard.connection == 1 && heard.command == "STARTTLS").then(|| "220 ready\r\n500 or not".to_owned())
+    };
+    let sink = Sink::new(Script {
+        offers: vec!["PIPELINING", "STARTTLS", "REQUIRETLS"],
+        tls: Some(authority.server("a.example")),
+        answers: std::sync::Arc::new(answers),
+        ..Script::default()
+    });
+    let sink = sink.await;
+    let zone = Zone::new().a("a.example", [127, 0, 0, 1]);
+    let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
+    let mut house = House::with(&config, zone, authority.roots());
+    assert!(house.send(&["ann@a.example"]).await[0].tls.starts_with("none: the handshake failed: "));
+    let params = MailParams { requiretls: true, ..MailParams::default() };
+    let (outcomes, _) = house.send_as(attempt_with(&["ann@a.example"], b"A: b\r\n\r\n", params)).await;
+    assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
+    assert!(sink.seen.letters()[1].tls && sink.seen.connections() == 3);
+}
+
+/// RFC 8689 §5.
+#[tokio::test]
+async fn a_report_about_a_letter_that_requires_tls_is_not_lost_for_want_of_it() {
+    let sink = Sink::new(Script::default()).await;
+    let params = MailParams { requiretls: true, ..MailParams::default() };
+    let mut attempt = attempt_with(&["ann@a.example"], b"A: b\r\n\r\n", params);
+    let mut letter = queue::Letter::clone(&attempt.letter);
+    letter.from = smtp::ReversePath::Null;
+    attempt.letter = std::sync::Arc::new(letter);
+    let (outcomes, _) = mx(&sink, RootCertStore::empty()).send_as(attempt).await;
+    assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
+    assert!(!sink.seen.commands().iter().any(|command| command.contains("REQUIRETLS")));
 }
 
 #[tokio::test]

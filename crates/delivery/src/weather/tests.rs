@@ -41,13 +41,18 @@ fn a_site_is_dead_only_where_none_of_its_servers_answers() {
     assert_eq!(of_trouble(&nobody, false), Weather::Dead);
     assert_eq!(of_trouble(&nobody, true), Weather::Trouble);
     let refused = Closed::Refused { stage: Stage::Greeting, reply: Reply::new(421, (4, 3, 2), "busy") };
-    assert_eq!(of_trouble(&Trouble::closed("mx.example", &refused, None), false), Weather::Trouble);
+    assert_eq!(of_trouble(&closed(&refused), false), Weather::Trouble);
     let silent = Closed::Timeout(Stage::Greeting);
-    assert_eq!(of_trouble(&Trouble::closed("mx.example", &silent, None), false), Weather::Dead);
+    assert_eq!(of_trouble(&closed(&silent), false), Weather::Dead);
 }
 
 #[test]
 fn the_dns_says_nothing_of_the_servers() {
     let none = Trouble::unroutable(&Unroutable::NullMx("d.example".into()));
     assert_eq!(of_trouble(&none, false), Weather::Fine);
+}
+
+fn closed(closed: &Closed) -> Trouble {
+    let policy = crate::tls_policy::TlsPolicy::named(smtp::client::TlsMode::None, false, "the route");
+    Trouble::closed("mx.example", closed, String::new(), &policy)
 }

@@ -99,3 +99,18 @@ fn silence_is_kept_where_it_was_asked_for() {
     assert!(!wants_report(&letter("", None), 0, How::Failed));
     assert!(!wants_report(&letter("", notify(false, false, true)), 0, How::Failed), "never about a report");
 }
+
+/// RFC 8689 §5.
+#[test]
+fn a_letter_that_requires_tls_goes_back_without_its_body_and_under_the_same_rule() {
+    for (requiretls, ret) in [(true, Some(Ret::Full)), (true, None), (false, Some(Ret::Full))] {
+        let mut letter = letter("alice@near.example", None);
+        (letter.params.requiretls, letter.params.ret, letter.size) = (requiretls, ret, TEXT.len() as u64);
+        let ended = ended(Reply::new(550, (5, 7, 30), "REQUIRETLS is not supported"), "gatepost", false);
+        let written = write(&letter, &[ended], TEXT, "mx.near.example", Timestamp::now()).unwrap();
+        assert_eq!(written.letter.params.requiretls, requiretls);
+        let text = String::from_utf8(written.text).unwrap();
+        assert!(text.contains("Subject: tea"), "{text}");
+        assert_eq!(text.contains("At five?"), !requiretls, "{text}");
+    }
+}

@@ -1,0 +1,139 @@
+//! How well the line to one server must be protected, and which rule says so.
+//!
+//! # How it is used
+//! [`decide`] asks one [`Source`] after the other; the first that has something to say about the [`Next`] server decides.
+//! It is asked anew for each connection and touches nothing: what DANE or MTA-STS publish for a domain will be looked up
+//! before, and be sources of their own between what the operator wrote and the default.
+//!
+//! # Invariants
+//! - Every [`TlsPolicy`] names the rule that it comes from, in words that an operator finds again in the configuration.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use smtp::client::TlsMode;
+
+use crate::config::{RuleName, TlsLevel, TlsRules};
+use crate::tls::Trust;
+
+/// A level, and who asked for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPolicy {
+    pub level: TlsLevel,
+    /// `[delivery.tls.domain] example.com`, `the route`, `default`.
+    pub why: String,
+}
+
+/// `level=verified by [delivery.tls.domain] example.com`.
+impl fmt::Display for TlsPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "level={} by {}", self.level, self.why)
+    }
+}
+
+impl TlsPolicy {
+    /// What a server that somebody has named is spoken with.
+    pub(crate) fn named(mode: TlsMode, verify: bool, why: &str) -> Self {
+        let level = match mode {
+            TlsMode::None => TlsLevel::None,
+            TlsMode::Opportunistic => TlsLevel::Opportunistic,
+            TlsMode::StartTls | TlsMode::Implicit if verify => TlsLevel::Verified,
+            TlsMode::StartTls | TlsMode::Implicit => TlsLevel::Required,
+        };
+        Self { level, why: why.into() }
+    }
+
+    /// What the session does, where the server is spoken with by STARTTLS.
+    pub(crate) fn mode(&self) -> TlsMode {
+        match self.level {
+            TlsLevel::None => TlsMode::None,
+            TlsLevel::Opportunistic => TlsMode::Opportunistic,
+            TlsLevel::Required | TlsLevel::Verified => TlsMode::StartTls,
+        }
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        if self.level == TlsLevel::Verified { Trust::Verified } else { Trust::Any }
+    }
+
+    /// Whether a line that is protected so far may carry letters under this policy.
+    pub(crate) fn is_met(&self, encrypted: bool, verified: bool) -> bool {
+        match self.level {
+            TlsLevel::None | TlsLevel::Opportunistic => true,
+            TlsLevel::Required => encrypted,
+            TlsLevel::Verified => encrypted && verified,
+        }
+    }
+}
+
+/// A server that the DNS named.
+#[derive(Clone, Copy, Debug)]
+pub struct Next<'a> {
+    /// The recipient's; empty for an address literal. Lower case.
+    pub domain: &'a str,
+    /// The name of the server.
+    pub mx: &'a str,
+}
+
+/// Somebody who may have a say.
+pub trait Source {
+    fn policy(&self, next: &Next<'_>) -> Option<TlsPolicy>;
+}
+
+/// The first of the sources that says something; opportunistic where none does.
+pub fn decide(sources: &[&dyn Source], next: &Next<'_>) -> TlsPolicy {
+    let first = sources.iter().find_map(|source| source.policy(next));
+    first.unwrap_or_else(|| TlsPolicy { level: TlsLevel::Opportunistic, why: "default".into() })
+}
+
+/// What the operator wrote, in its order.
+pub fn by_rules(rules: &TlsRules, next: &Next<'_>) -> TlsPolicy {
+    decide(&[&ByDomain(rules), &ByMx(rules), &ByDefault(rules)], next)
+}
+
+struct ByDomain<'a>(&'a TlsRules);
+struct ByMx<'a>(&'a TlsRules);
+struct ByDefault<'a>(&'a TlsRules);
+
+impl Source for ByDomain<'_> {
+    fn policy(&self, next: &Next<'_>) -> Option<TlsPolicy> {
+        let names = std::iter::once(next.domain).chain(below(next.domain));
+        found(&self.0.domain, "domain", names)
+    }
+}
+
+impl Source for ByMx<'_> {
+    fn policy(&self, next: &Next<'_>) -> Option<TlsPolicy> {
+        if self.0.mx.is_empty() {
+            return None;
+        }
+        let mx = next.mx.trim_end_matches('.').to_ascii_lowercase();
+        // A name says more than what is below the same name.
+        let above = below(&mx).flat_map(|dotted| [dotted, dotted.get(1..).unwrap_or_default()]);
+        found(&self.0.mx, "mx", std::iter::once(mx.as_str()).chain(above))
+    }
+}
+
+impl Source for ByDefault<'_> {
+    fn policy(&self, _next: &Next<'_>) -> Option<TlsPolicy> {
+        (self.0.default != TlsLevel::Opportunistic)
+            .then(|| TlsPolicy { level: self.0.default, why: "[delivery.tls] default".into() })
+    }
+}
+
+/// `.b.example`, then `.example`, of `a.b.example`.
+fn below(name: &str) -> impl Iterator<Item = &str> {
+    name.match_indices('.').filter_map(|(at, _)| name.get(at..))
+}
+
+fn found<'a>(
+    table: &BTreeMap<RuleName, TlsLevel>,
+    key: &str,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Option<TlsPolicy> {
+    let (name, level) = names.find_map(|name| table.get_key_value(name))?;
+    Some(TlsPolicy { level: *level, why: format!("[delivery.tls.{key}] {}", name.as_str()) })
+}
+
+#[cfg(test)]
+mod tests;
