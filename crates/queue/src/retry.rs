@@ -29,6 +29,12 @@ pub struct RetryPolicy {
     /// How far each wait is moved at random, to either side.
     #[serde(with = "units::percent")]
     pub jitter: u8,
+    /// A wait that a server names ("try again in 5 minutes") is kept instead, but at least this one.
+    #[serde(with = "units::positive_duration")]
+    pub named_least: Duration,
+    /// And at most this one.
+    #[serde(with = "units::positive_duration")]
+    pub named_most: Duration,
     /// A letter that was not delivered for so long is given back to its sender.
     #[serde(with = "units::positive_duration")]
     pub give_up: Duration,
@@ -44,6 +50,8 @@ impl Default for RetryPolicy {
             intervals: [0, 2, 5, 10, 20, 40, 60, 120].map(minutes).to_vec(),
             then: minutes(180),
             jitter: 20,
+            named_least: minutes(1),
+            named_most: minutes(240),
             give_up: minutes(5 * 24 * 60),
             give_up_reports: minutes(24 * 60),
         }
@@ -65,9 +73,18 @@ impl RetryPolicy {
         now.after(self.interval(id, attempts))
     }
 
+    /// The same, where the server named a wait. A server that names a short one for ever does not keep us from waiting
+    /// longer: once the intervals are used up, it can only ask for more.
+    pub fn next_attempt_after(&self, named: Option<Duration>, id: QueueId, attempts: u32, now: Timestamp) -> Timestamp {
+        let usual = self.interval(id, attempts);
+        let Some(named) = named else { return now.after(usual) };
+        let named = named.min(self.named_most).max(self.named_least);
+        now.after(if (attempts as usize) < self.intervals.len() { named } else { named.max(usual) })
+    }
+
     /// No attempt is due later than so long after the one before: what seems to be was planned while the clock was wrong.
     pub fn longest(&self) -> Duration {
-        let longest = self.intervals.iter().copied().fold(self.then, Duration::max);
+        let longest = self.intervals.iter().copied().fold(self.then.max(self.named_most), Duration::max);
         longest.saturating_mul(2).max(Duration::from_secs(3600))
     }
 

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use deliverability::named_wait;
 use smtp::Reply;
 
 use super::inner::{Inner, State};
@@ -179,9 +180,12 @@ impl State {
             let last = LastReply { at: now, reply: said.reply.clone(), by: said.by.clone() };
             let event = event(said.verdict, expired);
             let next = match event {
-                Some(Event::Deferred) => {
-                    Some(config.retry_for(&site.0, &recipient.address).next_attempt(letter.id, attempts, now))
-                }
+                Some(Event::Deferred) => Some(config.retry_for(&site.0, &recipient.address).next_attempt_after(
+                    named_wait(said.reply.text()),
+                    letter.id,
+                    attempts,
+                    now,
+                )),
                 // Not those that are placed anew at once.
                 None if !replaced.contains(index) => Some(now.after(MOVED_AGAIN)),
                 _ => None,

@@ -69,3 +69,18 @@ fn the_schedule_is_configured_with_units() {
     assert!(error.to_string().contains("longer than 0s"), "{error}");
     assert!(serde_json::from_str::<RetryPolicy>(r#"{"give-up":"5d"}"#).is_err());
 }
+
+#[test]
+fn a_wait_that_a_server_names_is_kept_within_bounds() {
+    let policy = RetryPolicy { jitter: 0, ..RetryPolicy::default() };
+    let wait = |named: u64, attempts| {
+        let named = Some(Duration::from_secs(named));
+        policy.next_attempt_after(named, ID, attempts, Timestamp(0)).0 / 1000
+    };
+    assert_eq!(wait(300, 1), 300);
+    assert_eq!(wait(300, 7), 300, "sooner than the schedule has it");
+    assert_eq!((wait(1, 1), wait(86_400, 1)), (60, 4 * 3600));
+    assert_eq!(wait(60, 8), 3 * 3600, "not every minute for days");
+    assert_eq!(wait(4 * 3600, 8), 4 * 3600);
+    assert_eq!(policy.next_attempt_after(None, ID, 1, Timestamp(0)), policy.next_attempt(ID, 1, Timestamp(0)));
+}
