@@ -9,26 +9,25 @@
 //! - Domains have one `via` only if they have the same servers and trust these for the same reason.
 //!
 //! # Limits
-//! A domain belongs to a provider only if all its servers do. Who has names below a provider's suffix that are no mail
-//! servers (`www.l.google.com`) could else make the provider seem dead: the suffixes are those of mail servers alone.
+//! A domain belongs to a provider only if all its servers do. Who names a host of the provider's that is no mail server
+//! could make the provider seem dead: what one set of its servers does is therefore never taken for all of them, see
+//! [`crate::place::Way::is_one_of_many`].
 
+use std::sync::LazyLock;
+
+use deliverability::Shaping;
 use queue::{Site, Via};
 use sha2::{Digest, Sha256};
 
 /// A longer list of names is shortened.
 const LONGEST: usize = 200;
 
-/// Provider's name, and what the names of its mail servers end in, label by label. As published by the providers and seen
-/// in the DNS; 2026-11-24.
-const PROVIDERS: &[(&str, &[&str])] = &[
-    ("google.com", &["aspmx.l.google.com", "gmail-smtp-in.l.google.com", "smtp.google.com", "googlemail.com"]),
-    ("yahoodns.net", &["am0.yahoodns.net", "gm0.yahoodns.net"]),
-    ("olc.protection.outlook.com", &["olc.protection.outlook.com"]),
-    ("mail.protection.outlook.com", &["mail.protection.outlook.com", "mx.microsoft"]),
-    ("mail.icloud.com", &["mail.icloud.com"]),
-    ("mimecast.com", &["mimecast.com"]),
-    ("pphosted.com", &["pphosted.com"]),
-];
+/// The providers that are known by the names of their servers.
+static PROVIDERS: LazyLock<Option<Shaping>> = LazyLock::new(|| {
+    let log =
+        |error: &deliverability::ShapingError| tracing::error!(%error, "the shipped data on providers cannot be read");
+    Shaping::shipped().inspect_err(log).ok()
+});
 
 /// The site and the way into it, of servers with these names.
 pub(crate) fn of_servers(domain: &str, names: &[String]) -> (Site, Via) {
@@ -50,13 +49,8 @@ pub(crate) fn of_nobody(domain: &str) -> (Site, Via) {
 }
 
 fn provider(names: &[String]) -> Option<&'static str> {
-    let first = provider_of(names.first()?)?;
-    names.iter().all(|name| provider_of(name) == Some(first)).then_some(first)
-}
-
-fn provider_of(name: &str) -> Option<&'static str> {
-    let below = |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-    PROVIDERS.iter().find(|(_, suffixes)| suffixes.iter().any(below)).map(|(provider, _)| *provider)
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    PROVIDERS.as_ref()?.provider_of(&names)
 }
 
 /// The names with commas between; a long list, or one of strange names, is its first plain name and a hash of all.

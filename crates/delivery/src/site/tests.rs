@@ -34,8 +34,7 @@ fn consumers_and_companies_of_microsoft_are_two_sites() {
 #[test]
 fn nobody_joins_a_provider_by_a_part_of_a_name_or_of_a_set() {
     for names in [
-        &["notaspmx.l.google.com"] as &[&str],
-        &["www.l.google.com"],
+        &["mx.notgoogle.com"] as &[&str],
         &["aspmx.l.google.com.evil.example"],
         &["aspmx.l.google.com", "mx.evil.example"],
     ] {

@@ -7,7 +7,7 @@ use super::{Route, print_json};
 use crate::config;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::output::{BAD, HEAD, paint};
+use crate::output::{HEAD, paint};
 use crate::server;
 
 pub fn run(arguments: &Route) -> Result<(), Fault> {
@@ -29,7 +29,7 @@ pub fn run(arguments: &Route) -> Result<(), Fault> {
         None => Ok(()),
         Some(trouble) => {
             let then = if trouble.is_transient { "it would be tried again" } else { "it would go back to its sender" };
-            Err(Fault::failed(format!("no letter can be sent to {address} now; {then}")).help(trouble.reply.clone()))
+            Err(Fault::failed(format!("no letter can be sent to {address} now: {}; {then}", trouble.reply)))
         }
     }
 }
@@ -44,9 +44,6 @@ fn print(explained: &Explained) {
     line("connections", &format!("at most {} at once", explained.connections));
     if let Some(tls) = &explained.tls {
         line("TLS", tls);
-    }
-    if let Some(trouble) = &explained.trouble {
-        line("trouble", &paint(BAD, &trouble.reply));
     }
 }
 
