@@ -19,6 +19,7 @@ mod ports;
 mod proxy;
 mod quickstart;
 mod sendmail;
+mod times;
 
 use harness::{Client, House, Profile, Program};
 

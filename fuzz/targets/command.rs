@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use smtp::command::ParseContext;
+use smtp::extension::FutureRelease;
 use smtp::{Capabilities, Command, xtext};
 
 fuzz_target!(|input: &[u8]| {
@@ -17,6 +18,9 @@ fuzz_target!(|input: &[u8]| {
         binarymime: bit(3),
         dsn: bit(4),
         requiretls: bit(5),
+        deliver_by: bit(5).then_some(10),
+        future_release: bit(5).then_some(FutureRelease { longest: 86_400, latest: 4_000_000_000 }),
+        mt_priority: bit(5),
         auth: if bit(6) { vec!["PLAIN".into()] } else { Vec::new() },
         ..Default::default()
     };

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use queue::{Attempt, Recipient, RecipientOutcome, Verdict, Via, Weather};
+use queue::{Attempt, Recipient, RecipientOutcome, Timestamp, Verdict, Via, Weather};
 use smtp::Reply;
 use smtp::client::{Closed, Delivery, Message, Stage};
 use smtp::server::Protocol;
@@ -311,6 +311,8 @@ async fn transaction(kept: &mut Kept, attempt: &Attempt, needs: &mut Needs, grou
     let letter = &attempt.letter;
     let mut params = letter.params.clone();
     params.size = Some(attempt.body.len());
+    // RFC 2852 §1: what hands the letter to its mailbox does not relay it; LMTP knows no BY.
+    params.by = letter.by_left(Timestamp::now()).filter(|_| kept.protocol == Protocol::Smtp);
     let recipients = group.iter().map(|(_, r)| (r.address.clone(), r.params.clone())).collect();
     let mut message = Message { from: letter.from.clone(), params, recipients };
     // RFC 8689 §5: of a report, "the REQUIRETLS parameter SHOULD NOT cause [it] to be discarded".

@@ -15,10 +15,12 @@
 
 use std::borrow::Cow;
 
+mod class;
 mod scanner;
 #[cfg(test)]
 mod tests;
 
+pub use class::is_bulk;
 pub use scanner::{HeaderFacts, HeaderScanner};
 
 /// One field with its folds.

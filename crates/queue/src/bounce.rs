@@ -149,7 +149,7 @@ fn recipient_report<'a>(letter: &'a Letter, ended: &'a Ended) -> Option<Recipien
             How::Relayed => Action::Relayed,
             How::Delayed { .. } => Action::Delayed,
         },
-        status: status(ended),
+        status: status(letter, ended),
         remote: remote(&ended.last.by),
         reply: Some(&ended.last.reply),
         last_attempt: (ended.attempts > 0).then_some(ended.last.at.0),
@@ -161,9 +161,11 @@ fn recipient_report<'a>(letter: &'a Letter, ended: &'a Ended) -> Option<Recipien
 }
 
 /// RFC 3464 §2.3.4: class 5 for what will never be; at expiry 4.4.7, "delivery time expired" (RFC 3463 §3.5).
-fn status(ended: &Ended) -> EnhancedCode {
+fn status(letter: &Letter, ended: &Ended) -> EnhancedCode {
     match ended.last.reply.enhanced {
         code if ended.how.is_success() => code.filter(|code| code.class == 2).unwrap_or(EnhancedCode::new(2, 0, 0)),
+        // RFC 2852 §4: its sender wanted it back by now.
+        _ if ended.how == How::Expired && letter.deadline().is_some() => EnhancedCode::new(5, 4, 7),
         _ if ended.how == How::Expired => EnhancedCode::new(4, 4, 7),
         Some(code) if matches!(ended.how, How::Delayed { .. }) => EnhancedCode { class: 4, ..code },
         None if matches!(ended.how, How::Delayed { .. }) => EnhancedCode::new(4, 0, 0),

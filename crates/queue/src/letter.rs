@@ -14,6 +14,7 @@ pub mod codec;
 mod course;
 #[cfg(test)]
 pub(crate) mod tests;
+mod times;
 
 pub use course::{Course, Hold};
 

@@ -88,9 +88,10 @@ impl RetryPolicy {
         longest.saturating_mul(2).max(Duration::from_secs(3600))
     }
 
-    /// When we give up on this letter.
+    /// When we give up on this letter: so long after it was released, or when it must have been delivered.
     pub fn expiry(&self, letter: &Letter) -> Timestamp {
-        letter.arrived.after(if letter.from.is_null() { self.give_up_reports } else { self.give_up })
+        let ours = letter.release().after(if letter.from.is_null() { self.give_up_reports } else { self.give_up });
+        letter.deadline().map_or(ours, |deadline| deadline.min(ours))
     }
 
     fn jittered(&self, wait: Duration, id: QueueId, attempts: u32) -> Duration {

@@ -1,5 +1,7 @@
 //! What MAIL and RCPT say beside the paths: the parameters of the extensions, checked and decoded.
 
+use std::fmt;
+
 use crate::address::Mailbox;
 
 /// BODY= (RFC 6152 §3, RFC 3030 §3).
@@ -44,6 +46,14 @@ pub struct DeliverBy {
     pub mode: ByMode,
     /// Each server on the way tells the sender when it passes the letter on.
     pub trace: bool,
+}
+
+impl fmt::Display for DeliverBy {
+    /// As the parameter's value.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = if self.mode == ByMode::Return { 'R' } else { 'N' };
+        write!(f, "{};{mode}{}", self.seconds, if self.trace { "T" } else { "" })
+    }
 }
 
 /// What happens at the time that BY= names.

@@ -21,6 +21,21 @@ pub struct Capabilities {
     pub auth: Vec<String>,
     /// LIMITS (RFC 9422 §4).
     pub limits: Limits,
+    /// DELIVERBY (RFC 2852 §2): BY= may not name less seconds; 0: no such limit.
+    pub deliver_by: Option<u32>,
+    /// FUTURERELEASE (RFC 4865 §3).
+    pub future_release: Option<FutureRelease>,
+    /// MT-PRIORITY (RFC 6710 §3), in whatever profile.
+    pub mt_priority: bool,
+}
+
+/// RFC 4865 §3: how far ahead a letter may be held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FutureRelease {
+    /// HOLDFOR= in seconds.
+    pub longest: u64,
+    /// HOLDUNTIL= in seconds since 1970-01-01 UTC.
+    pub latest: u64,
 }
 
 /// RFC 9422 §4: each is absent where no limit was named.

@@ -26,6 +26,7 @@ pub mod address;
 pub mod client;
 pub mod command;
 pub mod data;
+mod datetime;
 pub mod enhanced;
 pub mod envelope;
 pub mod extension;

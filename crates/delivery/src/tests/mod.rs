@@ -7,6 +7,7 @@ mod queued;
 mod send;
 mod sink;
 mod sites;
+mod times;
 mod trust;
 
 use std::sync::Arc;

@@ -26,6 +26,7 @@ pub fn run(hostname: &Domain, dropbox: &Dropbox) -> io::Result<()> {
         smtputf8: true,
         bare_newline: BareNewline::Normalize,
         limits: ServerLimits::default(),
+        clock: std::time::SystemTime::now,
     });
     let mut session = ServerSession::new(config, Instant::now());
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());

@@ -73,8 +73,14 @@ fn our_own_words_name_no_remote_server() {
 
 #[test]
 fn a_failure_without_an_enhanced_code_gets_the_general_one() {
-    assert_eq!(status(&ended(Reply::plain(550, "no"), "x", false)), EnhancedCode::new(5, 0, 0));
-    assert_eq!(status(&ended(Reply::new(450, (4, 7, 1), "no"), "x", false)), EnhancedCode::new(5, 7, 1));
+    assert_eq!(
+        status(&letter("a@b.example", None), &ended(Reply::plain(550, "no"), "x", false)),
+        EnhancedCode::new(5, 0, 0)
+    );
+    assert_eq!(
+        status(&letter("a@b.example", None), &ended(Reply::new(450, (4, 7, 1), "no"), "x", false)),
+        EnhancedCode::new(5, 7, 1)
+    );
 }
 
 #[test]

@@ -181,7 +181,7 @@ pub fn decode_state(octets: &[u8]) -> Result<Course, DecodeError> {
 pub fn decode(id: QueueId, meta: &[u8], state: &[u8]) -> Result<(Letter, Course), DecodeError> {
     let mut letter = decode_meta(id, meta)?;
     if state.is_empty() {
-        let course = Course::fresh(&letter, letter.arrived);
+        let course = Course::fresh(&letter, letter.release());
         return Ok((letter, course));
     }
     let course = decode_state(state)?;

@@ -82,7 +82,7 @@ impl Inner {
             if state.hold_of(id, &loaded.course).is_some() {
                 return self.look_at_hold(&mut state, id, loaded, now);
             }
-            let (due, next) = state.due(id, &loaded.course, now, all);
+            let (due, next) = state.due(&loaded, now, all);
             let course = state.warm.get(&id).map_or(&loaded.course, |warm| &warm.course);
             let delay = state.delay_due(&loaded.letter, course).filter(|due| *due > now);
             let next = next.into_iter().chain(delay).min();
@@ -192,10 +192,12 @@ impl Inner {
 
 impl State {
     /// The pending recipients that are due and in no job, and when the next of the others is due.
-    fn due(&mut self, id: QueueId, read: &Course, now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
+    fn due(&mut self, read: &Loaded, now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
+        let id = read.letter.id;
         let (ready, running) = self.scheduler.out_of(id);
-        let states = self.warm.get(&id).map_or(read, |warm| &warm.course).states.iter();
-        let latest = now.after(self.config.longest_wait());
+        let states = self.warm.get(&id).map_or(&read.course, |warm| &warm.course).states.iter();
+        // A letter that is held waits longer than any other.
+        let latest = read.letter.release().max(now).after(self.config.longest_wait());
         let mut due = RecipientSet::default();
         let mut next = None;
         for (index, progress) in states.enumerate() {

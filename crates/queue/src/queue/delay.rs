@@ -19,10 +19,11 @@ impl State {
     /// When the sender is to be told of the delay, where it is to be told and was not yet.
     pub fn delay_due(&self, letter: &Letter, course: &Course) -> Option<Timestamp> {
         let reports = &self.config.reports;
-        if !reports.tells_delay(letter) {
+        // RFC 2852 §4: who said BY= with N is told then.
+        if letter.late_from().is_none() && !reports.tells_delay(letter) {
             return None;
         }
-        let told_at = letter.arrived.after(reports.delay_after);
+        let told_at = letter.late_from().unwrap_or_else(|| letter.release().after(reports.delay_after));
         let until = self.config.retry.expiry(letter).after(course.held);
         let how = How::Delayed { until };
         let waits = |(index, progress): (usize, &crate::letter::Progress)| {

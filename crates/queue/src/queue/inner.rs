@@ -181,7 +181,8 @@ impl Inner {
         let (mut state, now) = (self.lock(), Timestamp::now());
         let expires = state.config.retry.expiry(&letter).after(course.held);
         // The clock was wrong when that was planned.
-        let due = if due > now.after(state.config.longest_wait()) { now } else { due };
+        let latest = letter.release().max(now).after(state.config.longest_wait());
+        let due = if due > latest { now } else { due };
         state.scheduler.handle_waiting(id, expires, due);
         if let Some(hold) = &course.hold {
             state.scheduler.handle_held(id, hold.until);

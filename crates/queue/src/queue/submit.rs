@@ -35,13 +35,14 @@ impl Inner {
         if told && header.is_some_and(|facts| facts.from > 1) {
             return Err(Refusal::SeveralFrom);
         }
+        let bulk = is_bulk(&new, &draft);
         let prefix = prefix(&new, id, now, header.as_ref());
         let size = prefix.len() as u64 + draft.len();
         let NewLetter { from, mut params, recipients, origin, .. } = new;
         // RFC 6531 §3.4 asks for SMTPUTF8 where something internationalized is in the letter. A client that always says
         // it must not keep a plain letter from a server without the extension.
         params.smtputf8 &= !is_ascii(&from, &recipients) || header.is_none_or(|facts| facts.eight_bit);
-        let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin, bulk: false });
+        let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin, bulk });
         let ticket = self.spool.append(id, encode_meta(&letter), prefix, draft);
         // The client may go away while the disk works: the letter is then kept, and must be delivered all the same.
         let mut storing = Storing { inner: self, letter, ticket: Some(ticket) };
@@ -59,18 +60,20 @@ impl Inner {
         let (id, now) = (letter.id, letter.arrived);
         self.record_received(letter);
         let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, 0..letter.recipients.len())));
-        let loaded = Loaded { letter: Arc::clone(letter), course: Course::fresh(letter, now) };
+        // RFC 4865 §4: what is to be held is not tried before.
+        let due = letter.release();
+        let loaded = Loaded { letter: Arc::clone(letter), course: Course::fresh(letter, due) };
         let mut state = self.lock();
         let expires = state.config.retry.expiry(letter);
         let first = state.config.retry.interval(id, 0);
         match jobs {
-            Ok(jobs) if first.is_zero() => {
+            Ok(jobs) if first.is_zero() && due <= now => {
                 state.keep(id, loaded, Some(body), false);
                 state.scheduler.handle_enqueued(id, expires, jobs);
             }
             // A bug of ours: the letter is kept all the same, and the calendar's thread will say more.
-            Err(_) => state.scheduler.handle_waiting(id, expires, now.after(first.max(AFTER_A_PANIC))),
-            Ok(_) => state.scheduler.handle_waiting(id, expires, now.after(first)),
+            Err(_) => state.scheduler.handle_waiting(id, expires, due.after(first.max(AFTER_A_PANIC))),
+            Ok(_) => state.scheduler.handle_waiting(id, expires, due.after(first)),
         }
         self.pump(&mut state);
     }
@@ -153,6 +156,12 @@ fn header_facts(new: &NewLetter, draft: &Draft) -> std::io::Result<Option<Header
     }
     scanner.finish();
     Ok(Some(*scanner.facts()))
+}
+
+/// Looked for in every letter of a size that lies in memory: large letters that are sent to many are rare.
+fn is_bulk(new: &NewLetter, draft: &Draft) -> bool {
+    let ours = new.origin.user.is_some() || new.origin.client.is_none();
+    draft.as_slice().is_some_and(|text| mail::header::is_bulk(text, ours))
 }
 
 fn is_ascii(from: &ReversePath, recipients: &[Recipient]) -> bool {

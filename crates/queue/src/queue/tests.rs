@@ -20,6 +20,7 @@ mod delays;
 mod load;
 mod operators;
 mod reports;
+mod times;
 
 /// A site is a recipient's domain; some have moved.
 #[derive(Debug, Default)]

@@ -52,6 +52,17 @@ pub struct Limits {
     pub junk_commands: u32,
     /// Failed logins in one connection; 421 beyond.
     pub auth_failures: u32,
+    /// How far ahead a client that has logged in may have a letter held (HOLDFOR, HOLDUNTIL); 501 5.5.4 beyond. "0" turns
+    /// FUTURERELEASE off.
+    #[serde(with = "queue::units::duration")]
+    pub longest_hold: Duration,
+    /// The shortest time within which a letter may have to be delivered or returned (BY with R, after a login); 555 5.5.4
+    /// below.
+    #[serde(with = "queue::units::duration")]
+    pub least_deliver_by: Duration,
+    /// The highest priority (MT-PRIORITY, from -9 to 9) that a client that has logged in may give a letter; a higher one
+    /// becomes this one, and the client is told.
+    pub highest_priority: i8,
     /// Within this time a whole command must arrive, or the client gets 421. RFC 5321 asks for at least 5 minutes.
     #[serde(with = "queue::units::duration")]
     pub command_timeout: Duration,
@@ -136,6 +147,9 @@ impl Default for Limits {
             errors: session.errors,
             junk_commands: session.junk_commands,
             auth_failures: session.auth_failures,
+            longest_hold: session.longest_hold,
+            least_deliver_by: session.least_deliver_by,
+            highest_priority: session.highest_priority,
             command_timeout: session.command_timeout,
             data_timeout: session.data_timeout,
             data_rate: session.data_rate,
@@ -191,6 +205,9 @@ impl Limits {
             errors: overrides.errors.unwrap_or(self.errors),
             junk_commands: self.junk_commands,
             auth_failures: self.auth_failures,
+            longest_hold: self.longest_hold,
+            least_deliver_by: self.least_deliver_by,
+            highest_priority: self.highest_priority.clamp(-9, 9),
             command_timeout: overrides.command_timeout.unwrap_or(self.command_timeout),
             data_timeout: overrides.data_timeout.unwrap_or(self.data_timeout),
             data_rate: self.data_rate,

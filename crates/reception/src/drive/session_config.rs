@@ -35,5 +35,6 @@ pub(crate) fn session_config(listener: &Listener, shared: &Shared) -> ServerConf
             Some(BareNewlines::Reject) | None => BareNewline::Reject,
         },
         limits: shared.limits.session(&listener.limits),
+        clock: std::time::SystemTime::now,
     }
 }

@@ -1,5 +1,6 @@
 //! The letter in hand: what has been decided about each recipient, and what can be decided without asking the peer.
 
+use super::by::{ByNext, deliver_by};
 use super::output::{Delivery, Message, RecipientReply, Stage};
 use crate::envelope::Body;
 use crate::extension::Capabilities;
@@ -111,6 +112,9 @@ impl Letter {
         }
         if params.body == Some(Body::BinaryMime) && !(offered.binarymime && offered.chunking) {
             return Some(Reply::new(554, (5, 6, 1), "the next server does not take binary content"));
+        }
+        if let Some(ByNext::Returned(reply)) = params.by.map(|by| deliver_by(by, offered)) {
+            return Some(reply);
         }
         match (params.size, offered.size) {
             // RFC 1870 §6.1; 0 is no limit.

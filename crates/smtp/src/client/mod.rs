@@ -37,6 +37,7 @@
 
 mod auth;
 mod body;
+mod by;
 mod letter;
 mod output;
 mod params;
@@ -47,6 +48,7 @@ mod session;
 mod tests;
 mod words;
 
+pub use by::{ByNext, deliver_by};
 pub use output::{Closed, Delivery, Event, Message, Output, RecipientReply, Stage};
 pub use session::ClientSession;
 

@@ -40,6 +40,13 @@ pub(super) fn write_mail(
     if offered.dsn {
         write_return(out, params);
     }
+    // HOLDFOR and HOLDUNTIL are ours to keep, and never go on (RFC 4865 §3: for submission).
+    if let (Some(by), Some(_)) = (params.by, offered.deliver_by) {
+        put(out, format_args!(" BY={by}"));
+    }
+    if let (Some(priority), true) = (params.mt_priority, offered.mt_priority) {
+        put(out, format_args!(" MT-PRIORITY={priority}"));
+    }
 }
 
 /// RFC 3461 §4.3 and §4.4.

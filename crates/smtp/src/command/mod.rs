@@ -17,6 +17,7 @@ mod params;
 mod parse;
 mod path;
 pub(crate) mod refusal;
+mod times;
 mod verb;
 mod write;
 

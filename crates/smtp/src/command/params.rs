@@ -1,8 +1,9 @@
 //! Parameters of MAIL FROM and RCPT TO (RFC 5321 §4.1.2 `Mail-parameters`), checked and decoded.
 
 use super::parse::ParseContext;
-use super::refusal;
+use super::{refusal, times};
 use crate::envelope::{Body, MailParams, Notify, OriginalRecipient, RcptParams, Ret};
+use crate::extension::Capabilities;
 use crate::reply::Reply;
 use crate::xtext;
 
@@ -41,10 +42,34 @@ pub(super) fn mail(rest: &str, context: &ParseContext<'_>) -> Result<MailParams,
         } else if is("REQUIRETLS") && offered.requiretls {
             flag(&mut params.requiretls, "REQUIRETLS", value)?;
         } else {
-            return Err(refusal::not_offered(keyword));
+            when(&mut params, keyword, value, context.offered)?;
         }
     }
     Ok(params)
+}
+
+/// The parameters that say when and how soon.
+fn when(params: &mut MailParams, keyword: &str, value: Value<'_>, offered: &Capabilities) -> Result<(), Reply> {
+    let is = |name: &str| keyword.eq_ignore_ascii_case(name);
+    match (offered.deliver_by, offered.future_release) {
+        (Some(least), _) if is("BY") => {
+            put(&mut params.by, "BY", value.and_then(times::by))?;
+            params.by.map_or(Ok(()), |by| times::by_within(by, least))
+        }
+        // RFC 4865 §4: one of the two, once.
+        (_, Some(offered)) if is("HOLDFOR") => {
+            put(&mut params.hold, "HOLDFOR", value.and_then(times::hold_for))?;
+            params.hold.map_or(Ok(()), |hold| times::hold_within(hold, offered))
+        }
+        (_, Some(offered)) if is("HOLDUNTIL") => {
+            put(&mut params.hold, "HOLDUNTIL", value.and_then(times::hold_until))?;
+            params.hold.map_or(Ok(()), |hold| times::hold_within(hold, offered))
+        }
+        _ if is("MT-PRIORITY") && offered.mt_priority => {
+            put(&mut params.mt_priority, "MT-PRIORITY", value.and_then(times::priority))
+        }
+        _ => Err(refusal::not_offered(keyword)),
+    }
 }
 
 pub(super) fn rcpt(rest: &str, context: &ParseContext<'_>) -> Result<RcptParams, Reply> {

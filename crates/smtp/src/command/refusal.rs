@@ -45,6 +45,17 @@ pub(crate) fn twice(keyword: &'static str) -> Reply {
     Reply::new(501, (5, 5, 4), "").with_text(format!("The parameter {keyword} is given twice"))
 }
 
+/// RFC 2852 §2: a 55z reply.
+pub(crate) fn by_too_soon(least: u32) -> Reply {
+    Reply::new(555, (5, 5, 4), "")
+        .with_text(format!("BY with R needs at least {least} seconds here; see the reply to EHLO"))
+}
+
+pub(crate) fn hold_too_far(longest: u64) -> Reply {
+    Reply::new(501, (5, 5, 4), "")
+        .with_text(format!("A message is held for at most {longest} seconds here; see the reply to EHLO"))
+}
+
 /// A peer's own word is given back only as far as it is short and plain.
 fn brief(word: &str) -> String {
     word.chars().filter(|c| c.is_ascii_graphic()).take(24).collect()

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::envelope::{Body, Notify, OriginalRecipient, Ret};
-use crate::extension::Capabilities;
+use crate::envelope::{Body, ByMode, DeliverBy, Hold, Notify, OriginalRecipient, Ret};
+use crate::extension::{Capabilities, FutureRelease};
 use crate::reply::Reply;
 
 /// Everything offered.
@@ -16,6 +16,9 @@ fn offered() -> Capabilities {
         dsn: true,
         requiretls: true,
         auth: vec!["PLAIN".into()],
+        deliver_by: Some(10),
+        future_release: Some(FutureRelease { longest: 86_400, latest: 1_800_000_000 }),
+        mt_priority: true,
         ..Default::default()
     }
 }
@@ -72,6 +75,87 @@ fn all_parameters_of_mail_are_read() {
     assert_eq!(mail(line), Ok(wanted));
     assert_eq!(mail(" AUTH=<>"), Ok(MailParams { auth: Some(None), ..Default::default() }));
     assert_eq!(mail(""), Ok(MailParams::default()));
+}
+
+#[test]
+fn times_and_priorities_are_read() {
+    let by = |seconds, mode, trace| Ok(Some(DeliverBy { seconds, mode, trace }));
+    for (value, wanted) in [
+        ("120;R", by(120, ByMode::Return, false)),
+        ("+000000120;rT", by(120, ByMode::Return, true)),
+        ("-999999999;n", by(-999_999_999, ByMode::Notify, false)),
+        ("0;Nt", by(0, ByMode::Notify, true)),
+        ("9;N", by(9, ByMode::Notify, false)),
+        ("10;R", by(10, ByMode::Return, false)),
+        // Less than was offered: RFC 2852 §2.
+        ("9;R", Err(555)),
+        ("0;R", Err(501)),
+        ("-5;R", Err(501)),
+    ] {
+        assert_eq!(mail(&format!(" BY={value}")).map(|params| params.by), wanted, "{value}");
+    }
+    for (parameter, wanted) in [
+        ("HOLDFOR=1", Ok(Some(Hold::For(1)))),
+        ("holdfor=86400", Ok(Some(Hold::For(86_400)))),
+        ("HOLDFOR=86401", Err(501)),
+        ("HOLDUNTIL=2027-01-15T08:00:00Z", Ok(Some(Hold::Until(1_800_000_000)))),
+        ("HOLDUNTIL=2027-01-15T08:00:01Z", Err(501)),
+    ] {
+        assert_eq!(mail(&format!(" {parameter}")).map(|params| params.hold), wanted, "{parameter}");
+    }
+    for priority in -9..=9 {
+        assert_eq!(mail(&format!(" MT-PRIORITY={priority}")).map(|params| params.mt_priority), Ok(Some(priority)));
+    }
+}
+
+#[test]
+fn times_and_priorities_that_are_none_get_501() {
+    for parameter in [
+        "BY",
+        "BY=",
+        "BY=120",
+        "BY=120;",
+        "BY=;R",
+        "BY=120;X",
+        "BY=120;RX",
+        "BY=120;RTT",
+        "BY=1234567890;R",
+        "BY=+-1;N",
+        "BY=1.5;N",
+        "BY=120;R BY=120;R",
+        "HOLDFOR",
+        "HOLDFOR=0",
+        "HOLDFOR=007",
+        "HOLDFOR=-1",
+        "HOLDFOR=1234567890",
+        "HOLDFOR=1h",
+        "HOLDUNTIL=",
+        "HOLDUNTIL=tomorrow",
+        "HOLDUNTIL=1700000000",
+        "HOLDFOR=5 HOLDFOR=5",
+        "HOLDFOR=5 HOLDUNTIL=2026-01-15T08:00:00Z",
+        "MT-PRIORITY",
+        "MT-PRIORITY=",
+        "MT-PRIORITY=10",
+        "MT-PRIORITY=-10",
+        "MT-PRIORITY=+3",
+        "MT-PRIORITY=-0",
+        "MT-PRIORITY=03",
+        "MT-PRIORITY=high",
+        "MT-PRIORITY=1 MT-PRIORITY=1",
+    ] {
+        assert_eq!(mail(&format!(" {parameter}")), Err(501), "{parameter}");
+    }
+}
+
+#[test]
+fn times_and_priorities_that_are_not_offered_get_555() {
+    for parameter in ["BY=120;R", "HOLDFOR=5", "HOLDUNTIL=2026-01-15T08:00:00Z", "MT-PRIORITY=1"] {
+        let line = format!("MAIL FROM:<a@example.org> {parameter}");
+        let context = ParseContext { offered: &Capabilities::default(), smtputf8: false };
+        let reply = Command::parse(line.as_bytes(), &context).unwrap_err();
+        assert_eq!(reply.code.as_u16(), 555, "{parameter}");
+    }
 }
 
 #[test]
@@ -186,6 +270,19 @@ fn mailbox() -> impl Strategy<Value = crate::Mailbox> {
     (local, host).prop_map(|(local, host)| format!("{local}@{host}").parse().unwrap())
 }
 
+fn by() -> impl Strategy<Value = DeliverBy> {
+    let mode = |notify| if notify { ByMode::Notify } else { ByMode::Return };
+    (-999_999_999i64..=999_999_999, any::<bool>()).prop_map(move |(seconds, trace)| DeliverBy {
+        seconds,
+        mode: mode(seconds < 10 || trace),
+        trace,
+    })
+}
+
+fn hold() -> impl Strategy<Value = Hold> {
+    prop_oneof![(1u64..=86_400).prop_map(Hold::For), (0u64..=1_800_000_000).prop_map(Hold::Until)]
+}
+
 fn mail_params() -> impl Strategy<Value = MailParams> {
     let body = prop_oneof![Just(Body::SevenBit), Just(Body::EightBitMime), Just(Body::BinaryMime)];
     let auth = prop::option::of(mailbox().prop_filter("xtext is ASCII", |m| m.to_string().is_ascii()));
@@ -196,8 +293,9 @@ fn mail_params() -> impl Strategy<Value = MailParams> {
         prop::option::of(xtext()),
         prop::option::of(auth),
         any::<bool>(),
+        (prop::option::of(by()), prop::option::of(hold()), prop::option::of(-9i8..=9)),
     )
-        .prop_map(|(size, body, ret, envid, auth, requiretls)| MailParams {
+        .prop_map(|(size, body, ret, envid, auth, requiretls, (by, hold, mt_priority))| MailParams {
             size,
             body,
             smtputf8: true,
@@ -205,7 +303,9 @@ fn mail_params() -> impl Strategy<Value = MailParams> {
             envid,
             auth,
             requiretls,
-            ..Default::default()
+            by,
+            hold,
+            mt_priority,
         })
 }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::Command;
-use crate::envelope::{Body, MailParams, Notify, RcptParams, Ret};
+use crate::datetime;
+use crate::envelope::{Body, Hold, MailParams, Notify, RcptParams, Ret};
 use crate::xtext;
 
 impl Command {
@@ -85,6 +86,17 @@ fn mail_params(params: &MailParams, line: &mut String) {
     }
     if params.requiretls {
         line.push_str(" REQUIRETLS");
+    }
+    if let Some(by) = params.by {
+        let _ = write!(line, " BY={by}");
+    }
+    match params.hold {
+        Some(Hold::For(seconds)) => drop(write!(line, " HOLDFOR={seconds}")),
+        Some(Hold::Until(time)) => drop(write!(line, " HOLDUNTIL={}", datetime::write(time))),
+        None => {}
+    }
+    if let Some(priority) = params.mt_priority {
+        let _ = write!(line, " MT-PRIORITY={priority}");
     }
 }
 

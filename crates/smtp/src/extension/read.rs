@@ -3,7 +3,8 @@
 #[cfg(test)]
 mod tests;
 
-use super::{Capabilities, Limits};
+use super::{Capabilities, FutureRelease, Limits};
+use crate::datetime;
 use crate::reply::Reply;
 
 /// Mechanisms kept of what a peer offers; a list without end is not worth the time to search it.
@@ -44,6 +45,10 @@ impl Capabilities {
             "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = true,
             "STARTTLS" => self.starttls = true,
             "REQUIRETLS" => self.requiretls = true,
+            // RFC 2852 §2: the parameter is a list, of which one member is known, a number.
+            "DELIVERBY" => self.deliver_by = Some(words.next().and_then(least_by).unwrap_or(0)),
+            "FUTURERELEASE" => self.future_release = future_release(words),
+            "MT-PRIORITY" => self.mt_priority = true,
             "AUTH" => words.for_each(|word| self.offer(word)),
             "LIMITS" => words.for_each(|word| self.limits.take(word)),
             // quirk: `AUTH=PLAIN LOGIN`, as peers said before RFC 2554 and some still do besides.
@@ -62,6 +67,16 @@ impl Capabilities {
             self.auth.push(mechanism);
         }
     }
+}
+
+fn least_by(list: &str) -> Option<u32> {
+    list.split(',').find_map(|word| word.parse().ok())
+}
+
+/// RFC 4865 §3: both parameters are required.
+fn future_release<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<FutureRelease> {
+    let longest = words.next()?.parse().ok()?;
+    Some(FutureRelease { longest, latest: datetime::parse(words.next()?)? })
 }
 
 impl Limits {

@@ -1,7 +1,8 @@
 //! Writing the reply to EHLO.
 
-use super::Capabilities;
+use super::{Capabilities, FutureRelease};
 use crate::address::Host;
+use crate::datetime;
 use crate::reply::Reply;
 
 impl Capabilities {
@@ -22,10 +23,19 @@ impl Capabilities {
             (self.enhanced_status_codes, "ENHANCEDSTATUSCODES"),
             (self.starttls, "STARTTLS"),
             (self.requiretls, "REQUIRETLS"),
+            (self.mt_priority, "MT-PRIORITY"),
         ];
         flags.into_iter().filter(|(offered, _)| *offered).for_each(|(_, keyword)| line(keyword));
         if let Some(size) = self.size {
             line(&format!("SIZE {size}"));
+        }
+        match self.deliver_by {
+            None => {}
+            Some(0) => line("DELIVERBY"),
+            Some(least) => line(&format!("DELIVERBY {least}")),
+        }
+        if let Some(FutureRelease { longest, latest }) = self.future_release {
+            line(&format!("FUTURERELEASE {longest} {}", datetime::write(latest)));
         }
         if !self.auth.is_empty() {
             line(&format!("AUTH {}", self.auth.join(" ")));
@@ -49,18 +59,21 @@ impl Capabilities {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Capabilities, Limits};
+    use super::super::{Capabilities, FutureRelease, Limits};
 
     proptest! {
         #[test]
         fn client_reads_what_the_server_offers(
-            flags: [bool; 9],
+            flags: [bool; 10],
             size: Option<u64>,
             auth in proptest::collection::hash_set("[A-Z][A-Z0-9-]{0,8}", 0..4),
             mail_max in proptest::option::of(1u32..),
             rcpt_max in proptest::option::of(1u32..),
+            deliver_by in proptest::option::of(0u32..=999_999_999),
+            hold in proptest::option::of((1u64..=999_999_999, 0u64..200_000_000_000)),
         ) {
-            let [pipelining, eight_bit_mime, smtputf8, chunking, binarymime, dsn, enhanced, starttls, requiretls] = flags;
+            let [pipelining, eight_bit_mime, smtputf8, chunking, binarymime, dsn, enhanced, starttls, requiretls,
+                mt_priority] = flags;
             let offered = Capabilities {
                 pipelining,
                 size,
@@ -74,6 +87,9 @@ mod tests {
                 requiretls,
                 auth: auth.into_iter().collect(),
                 limits: Limits { mail_max, rcpt_max, rcpt_domain_max: None },
+                deliver_by,
+                future_release: hold.map(|(longest, latest)| FutureRelease { longest, latest }),
+                mt_priority,
             };
             let reply = offered.to_ehlo(&"mx.example.com".parse().unwrap());
             prop_assert_eq!(Capabilities::from_ehlo(&reply), offered);

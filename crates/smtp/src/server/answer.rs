@@ -25,8 +25,12 @@ impl ServerSession {
             Pending::Password { authcid } => self.password_answered(authcid, answer),
             Pending::Verifier(exchange) => self.verifier_answered(exchange, answer),
             Pending::Proved { authcid, final_message } => self.proved_answered(authcid, &final_message, answer),
-            Pending::Mail { from, params } => {
-                if let Some(reply) = self.accepted(answer, replies::SENDER_OK) {
+            Pending::Mail { from, params, lowered } => {
+                let own = match params.mt_priority {
+                    Some(priority) if lowered => replies::priority(priority),
+                    _ => replies::SENDER_OK,
+                };
+                if let Some(reply) = self.accepted(answer, own) {
                     let transaction = Transaction { from, params, recipients: Vec::new() };
                     self.open = Some(Open { transaction, letter: None, overshoot: 0, refused: 0 });
                     self.say(reply);

@@ -6,7 +6,7 @@ use super::session::{Event, Output, ServerSession};
 use super::{Protocol, Question, offer, replies};
 use crate::address::Host;
 use crate::command::{Command, ParseContext, Verb, refusal};
-use crate::envelope::{Body, MailParams, RcptParams};
+use crate::envelope::{Body, ByMode, DeliverBy, Hold, MailParams, RcptParams};
 use crate::path::{ForwardPath, ReversePath};
 use crate::reply::Reply;
 use crate::xtext::is_control;
@@ -199,13 +199,30 @@ impl ServerSession {
         self.ask(Question::Helo { host: host.clone(), extended }, Pending::Helo { host, extended });
     }
 
-    fn mail(&mut self, from: ReversePath, params: MailParams) {
+    fn mail(&mut self, from: ReversePath, mut params: MailParams) {
         // RFC 1870 §6.1: refused before it is sent.
         if params.size.is_some_and(|size| size > self.config.limits.message_size) {
             return self.refuse(replies::TOO_BIG);
         }
+        if self.is_held_too_long(&params) {
+            return self.refuse(replies::HELD_BEYOND_BY);
+        }
+        let asked = params.mt_priority;
+        params.mt_priority = asked.map(|priority| priority.min(self.config.limits.highest_priority));
+        let lowered = params.mt_priority != asked;
         let question = Question::Mail { from: from.clone(), params: params.clone() };
-        self.ask(question, Pending::Mail { from, params });
+        self.ask(question, Pending::Mail { from, params, lowered });
+    }
+
+    /// RFC 4865 §4, RFC 2852 §4: a letter that must go back before it may be sent is nobody's wish.
+    fn is_held_too_long(&self, params: &MailParams) -> bool {
+        let Some(DeliverBy { seconds, mode: ByMode::Return, .. }) = params.by else { return false };
+        let held = match params.hold {
+            None => return false,
+            Some(Hold::For(seconds)) => seconds,
+            Some(Hold::Until(time)) => time.saturating_sub(offer::time_of_day(&self.config)),
+        };
+        i128::from(held) >= i128::from(seconds)
     }
 
     fn rcpt(&mut self, to: ForwardPath, params: RcptParams) {

@@ -33,6 +33,12 @@ pub struct ServerLimits {
     pub junk_commands: u32,
     /// Failed AUTHs; 421 4.7.0 beyond.
     pub auth_failures: u32,
+    /// HOLDFOR= and HOLDUNTIL= reach at most so far (RFC 4865 §3); 501 5.5.4 beyond. Zero: FUTURERELEASE is not offered.
+    pub longest_hold: Duration,
+    /// BY= with R must name at least so many seconds (RFC 2852 §2); 555 5.5.4 below.
+    pub least_deliver_by: Duration,
+    /// A higher MT-PRIORITY= becomes this one, and the reply says so (RFC 6710 §3).
+    pub highest_priority: i8,
     /// A whole command line must arrive within this time (RFC 5321 §4.5.3.2.7).
     pub command_timeout: Duration,
     /// A whole letter must arrive within this time.
@@ -58,6 +64,9 @@ impl Default for ServerLimits {
             errors: 20,
             junk_commands: 100,
             auth_failures: 3,
+            longest_hold: Duration::from_secs(60 * 24 * 60 * 60),
+            least_deliver_by: Duration::from_secs(10),
+            highest_priority: 9,
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(30 * 60),
             data_rate: 500,

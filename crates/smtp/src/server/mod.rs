@@ -66,6 +66,8 @@ pub use limits::ServerLimits;
 pub use question::{Answer, AuthQuestion, Question};
 pub use session::{Event, Output, ServerSession, Transaction};
 
+use std::time::SystemTime;
+
 use crate::address::Host;
 use crate::sasl::Mechanism;
 
@@ -89,6 +91,8 @@ pub struct ServerConfig {
     pub smtputf8: bool,
     pub bare_newline: BareNewline,
     pub limits: ServerLimits,
+    /// The time of day, which HOLDUNTIL= is measured against.
+    pub clock: fn() -> SystemTime,
 }
 
 /// SMTP, or LMTP (RFC 2033): LHLO instead of EHLO, one reply per recipient after the data.

@@ -56,14 +56,33 @@ pub(super) enum Sasl {
 #[derive(Debug)]
 pub(super) enum Pending {
     Connect,
-    Helo { host: Host, extended: bool },
-    Password { authcid: String },
+    Helo {
+        host: Host,
+        extended: bool,
+    },
+    Password {
+        authcid: String,
+    },
     Verifier(ServerExchange),
-    Proved { authcid: String, final_message: Vec<u8> },
-    Mail { from: ReversePath, params: MailParams },
-    Rcpt { to: ForwardPath, params: RcptParams },
+    Proved {
+        authcid: String,
+        final_message: Vec<u8>,
+    },
+    /// `lowered`: MT-PRIORITY is not what the client asked for.
+    Mail {
+        from: ReversePath,
+        params: MailParams,
+        lowered: bool,
+    },
+    Rcpt {
+        to: ForwardPath,
+        params: RcptParams,
+    },
     Data,
-    Bdat { size: u64, last: bool },
+    Bdat {
+        size: u64,
+        last: bool,
+    },
     Message,
     Vrfy,
 }

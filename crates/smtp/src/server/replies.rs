@@ -4,6 +4,8 @@ use crate::reply::Reply;
 
 pub(super) const OK: Reply = Reply::new(250, (2, 0, 0), "OK");
 pub(super) const SENDER_OK: Reply = Reply::new(250, (2, 1, 0), "Sender OK");
+pub(super) const HELD_BEYOND_BY: Reply =
+    Reply::new(501, (5, 5, 4), "The message would be held for longer than BY allows; hold it for less or allow more");
 pub(super) const RECIPIENT_OK: Reply = Reply::new(250, (2, 1, 5), "Recipient OK");
 pub(super) const SEND_DATA: Reply = Reply::plain(354, "Send the message; end it with a line that holds only a dot");
 pub(super) const KEPT: Reply = Reply::new(250, (2, 0, 0), "Message kept");
@@ -92,3 +94,8 @@ pub(super) const TOO_MUCH_AHEAD: Reply =
 pub(super) const IDLE: Reply = Reply::new(421, (4, 4, 2), "No command came in time; closing the connection");
 pub(super) const TOO_SLOW: Reply = Reply::new(421, (4, 4, 2), "The message came in too slowly; closing the connection");
 pub(super) const LOCAL_TROUBLE: Reply = Reply::new(451, (4, 3, 0), "Local trouble; try again later");
+
+/// RFC 6710 §3: X.3.6, and the new priority in front of the words.
+pub(super) fn priority(priority: i8) -> Reply {
+    Reply::new(250, (2, 3, 6), "").with_text(format!("{priority} is the new priority of the message; sender OK"))
+}

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use super::support::{config, credentials, later, message, tls_info};
 use crate::client::{ClientConfig, ClientSession, Event, Message, Output, TlsMode};
-use crate::envelope::{Body, Notify, OriginalRecipient, Ret};
+use crate::envelope::{Body, ByMode, DeliverBy, Hold, Notify, OriginalRecipient, Ret};
 use crate::path::ReversePath;
 use crate::server::Protocol;
 
@@ -120,6 +120,16 @@ fn prepare(letter: &mut Message, words: &str) {
             "headers" => letter.params.ret = Some(Ret::Headers),
             "envid" => letter.params.envid = Some(value.into()),
             "requiretls" => letter.params.requiretls = true,
+            "by" => {
+                letter.params.by =
+                    Some(DeliverBy { seconds: value.parse().unwrap(), mode: ByMode::Notify, trace: true })
+            }
+            "by-or-return" => {
+                letter.params.by =
+                    Some(DeliverBy { seconds: value.parse().unwrap(), mode: ByMode::Return, trace: false })
+            }
+            "hold" => letter.params.hold = Some(Hold::For(value.parse().unwrap())),
+            "priority" => letter.params.mt_priority = Some(value.parse().unwrap()),
             _ => panic!("what is {word:?}?"),
         }
     }

@@ -48,6 +48,7 @@ fn server_config() -> ServerConfig {
         // What our client writes holds no bare CR or LF: this server would refuse it.
         bare_newline: BareNewline::Reject,
         limits: ServerLimits::default(),
+        clock: std::time::SystemTime::now,
     }
 }
 

@@ -89,6 +89,7 @@ impl Dialog {
             "recipients" => limits.recipients = figure.parse().unwrap(),
             "messages" => limits.messages = figure.parse().unwrap(),
             "message_size" => limits.message_size = figure.parse().unwrap(),
+            "highest_priority" => limits.highest_priority = figure.parse().unwrap(),
             "command_line" => limits.command_line = figure.parse().unwrap(),
             _ => panic!("{}: limit {name}", self.name),
         }

@@ -1,7 +1,7 @@
 //! A peer with a policy behind the session, for tests: octets in, replies and letters out.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::super::*;
 use crate::reply::Reply;
@@ -44,6 +44,7 @@ pub(super) fn config() -> ServerConfig {
         smtputf8: true,
         bare_newline: BareNewline::Reject,
         limits: ServerLimits::default(),
+        clock: || SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
     }
 }
 

@@ -1,0 +1,79 @@
+//! When a letter may go, and when it must have gone: HOLDFOR=, HOLDUNTIL= (RFC 4865) and BY= (RFC 2852).
+
+use std::time::Duration;
+
+use smtp::{ByMode, DeliverBy, Hold};
+
+use super::{Letter, Timestamp};
+
+impl Letter {
+    /// Nothing is tried before; its arrival, where its sender did not ask for more.
+    pub fn release(&self) -> Timestamp {
+        match self.params.hold {
+            None => self.arrived,
+            Some(Hold::For(seconds)) => self.arrived.after(Duration::from_secs(seconds)),
+            Some(Hold::Until(time)) => Timestamp(time.saturating_mul(1000)).max(self.arrived),
+        }
+    }
+
+    /// From then on it goes back (RFC 2852 §4, by-mode R).
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.by(ByMode::Return)
+    }
+
+    /// From then on its sender is told that it is late (RFC 2852 §4, by-mode N).
+    pub fn late_from(&self) -> Option<Timestamp> {
+        self.by(ByMode::Notify)
+    }
+
+    /// What is left of BY= at `now`, for the next server: less than nothing only where it may be late.
+    pub fn by_left(&self, now: Timestamp) -> Option<DeliverBy> {
+        /// RFC 2852 §4: nine digits.
+        const MOST: i64 = 999_999_999;
+        let by = self.params.by?;
+        let waited = i64::try_from(now.since(self.arrived).as_secs()).unwrap_or(i64::MAX);
+        Some(DeliverBy { seconds: by.seconds.saturating_sub(waited).clamp(-MOST, MOST), ..by })
+    }
+
+    fn by(&self, mode: ByMode) -> Option<Timestamp> {
+        let by = self.params.by.filter(|by| by.mode == mode)?;
+        Some(self.arrived.after(Duration::from_secs(u64::try_from(by.seconds).unwrap_or(0))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use smtp::{MailParams, ReversePath};
+
+    use super::*;
+    use crate::letter::{Origin, QueueId};
+
+    fn letter(params: MailParams) -> Letter {
+        let (from, origin) = (ReversePath::Null, Origin::default());
+        let arrived = Timestamp(1_000_000);
+        Letter { id: QueueId(1), arrived, from, params, recipients: Vec::new(), size: 0, origin, bulk: false }
+    }
+
+    #[test]
+    fn a_held_letter_is_released_at_its_time_and_never_before_it_came() {
+        let release = |hold| letter(MailParams { hold, ..MailParams::default() }).release();
+        assert_eq!(release(None), Timestamp(1_000_000));
+        assert_eq!(release(Some(Hold::For(2))), Timestamp(1_002_000));
+        assert_eq!(release(Some(Hold::Until(1_002))), Timestamp(1_002_000));
+        assert_eq!(release(Some(Hold::Until(5))), Timestamp(1_000_000));
+        assert!(release(Some(Hold::For(u64::MAX))) > Timestamp(1_000_000), "no overflow");
+        assert!(release(Some(Hold::Until(u64::MAX))) > Timestamp(1_000_000), "no overflow");
+    }
+
+    #[test]
+    fn what_is_left_of_the_time_shrinks_as_it_passes() {
+        let by = |seconds, mode| Some(DeliverBy { seconds, mode, trace: true });
+        let kept = letter(MailParams { by: by(10, ByMode::Return), ..MailParams::default() });
+        assert_eq!((kept.deadline(), kept.late_from()), (Some(Timestamp(1_010_000)), None));
+        assert_eq!(kept.by_left(Timestamp(1_003_900)), by(7, ByMode::Return));
+        let told = letter(MailParams { by: by(-5, ByMode::Notify), ..MailParams::default() });
+        assert_eq!((told.deadline(), told.late_from()), (None, Some(Timestamp(1_000_000))));
+        assert_eq!(told.by_left(Timestamp(1_010_000)), by(-15, ByMode::Notify));
+        assert_eq!(letter(MailParams::default()).by_left(Timestamp(5)), None);
+    }
+}
