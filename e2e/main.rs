@@ -14,6 +14,7 @@ mod life;
 mod load;
 mod local;
 mod logins;
+mod metrics;
 mod outward;
 mod ports;
 mod proxy;

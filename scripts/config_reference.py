@@ -32,6 +32,7 @@ SECTIONS = [
     ('[queue.retry_site."google.com"]', "queue/src/retry.rs", "RetryOverride"),
     ("[queue.reports]", "queue/src/queue/config.rs", "Reports"),
     ("[records]", "queue/src/record/config.rs", "RecordsConfig"),
+    ("[metrics]", "api/src/config.rs", "Config"),
     ("[limits]", "reception/src/config/limits.rs", "Limits"),
     ("[limits.login]", "reception/src/config/limits.rs", "LoginLimits"),
     ("[passwords]", "reception/src/config/limits.rs", "Passwords"),

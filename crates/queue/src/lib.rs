@@ -9,6 +9,7 @@
 //! | [`retry`] | the growing interval |
 //! | [`bounce`] | what a sender is told |
 //! | [`units`] | durations and sizes as a configuration writes them |
+//! | [`counters`] | what is counted for those who show figures |
 //! | [`record`] | one line for each step of a letter's life |
 //! | [`offline`] | the queue of a daemon that is stopped |
 //! | [`queue`](mod@queue) | [`Queue`], which holds these together |
@@ -19,6 +20,7 @@
 //! - A report is never written about a report.
 
 pub mod bounce;
+pub mod counters;
 pub mod intake;
 pub mod letter;
 pub mod offline;
@@ -29,14 +31,15 @@ pub mod schedule;
 pub mod spool;
 pub mod units;
 
+pub use counters::Counters;
 pub use intake::{NewLetter, Refusal};
 pub use letter::{
     Course, Hold, LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp,
 };
 pub use queue::{
-    Attempt, DelayFor, Details, Filter, Held, Lane, Last, Limits, OpenError, Outcome, Place, Queue, QueueConfig, Rate,
-    RecipientDetails, RecipientOutcome, Reports, Search, Selection, Site, Sites, Source, Standing, Summary, Verdict,
-    Via, Weather, Worker,
+    Attempt, Census, DelayFor, Details, Filter, Held, Lane, Last, Limits, OpenError, Outcome, Place, Queue,
+    QueueConfig, Rate, RecipientDetails, RecipientOutcome, Reports, Search, Selection, Site, Sites, Source, Standing,
+    Summary, Verdict, Via, Weather, Worker,
 };
 pub use record::{Event, Recorder, RecordsConfig};
 pub use retry::{RetryOverride, RetryPolicy};

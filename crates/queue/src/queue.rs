@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use smtp::Reply;
 
+use crate::counters::{Counters, Histogram};
 use crate::intake::{NewLetter, Refusal};
 use crate::letter::{Letter, QueueId};
 use crate::record::Recorder;
@@ -63,6 +64,19 @@ pub struct Attempt {
     /// Indexes into `letter.recipients`.
     pub recipients: Vec<usize>,
     pub body: Body,
+}
+
+/// The queue in a few figures, at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// Letters that are on the calendar only.
+    pub waiting: usize,
+    /// Letters with a recipient that is being tried or would be now.
+    pub active: usize,
+    /// Workers, each with a connection outward or about to have one.
+    pub workers: usize,
+    /// Those of them that have a letter in hand.
+    pub busy: usize,
 }
 
 /// What became of an attempt: one entry per index in [`Attempt::recipients`].
@@ -218,6 +232,25 @@ impl Queue {
     /// Writes the records of this queue and of those who hand it letters.
     pub fn recorder(&self) -> &Recorder {
         &self.inner.recorder
+    }
+
+    /// What happened since the start of the process.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// How long writing and syncing took, for each batch that somebody waited for.
+    pub fn sync_times(&self) -> &Histogram {
+        self.inner.spool.sync_times()
+    }
+
+    /// How many letters are doing what, and how many connections outward there are.
+    pub fn census(&self) -> Census {
+        let state = self.inner.lock();
+        let active = state.scheduler.active();
+        let waiting = state.scheduler.len().saturating_sub(active);
+        let (workers, busy) = state.scheduler.workers();
+        Census { waiting, active, workers, busy }
     }
 
     /// What the start found damaged. It was logged and recorded; the damaged parts lie in `spool/quarantine`.

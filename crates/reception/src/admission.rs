@@ -1,10 +1,13 @@
 //! How many connections there are, in all and from each client, and whether there is memory for more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use queue::counters::Count;
+use smtp::TlsInfo;
 
 use crate::network::IpNetwork;
 
@@ -12,6 +15,8 @@ use crate::network::IpNetwork;
 #[derive(Debug, Default)]
 pub struct Admission {
     state: Mutex<State>,
+    /// By the listener's name.
+    tallies: Mutex<BTreeMap<String, Arc<Tally>>>,
 }
 
 #[derive(Debug, Default)]
@@ -19,6 +24,34 @@ struct State {
     all: u32,
     clients: HashMap<IpNetwork, u32>,
     memory: Option<(Instant, u64)>,
+}
+
+/// What happened at one listener since the start of the process.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Connections that were accepted.
+    pub connections: Count,
+    /// Connections that got 421, for want of a place or of memory.
+    pub crowded: Count,
+    pub tls12: Count,
+    pub tls13: Count,
+    /// Handshakes that failed.
+    pub tls_failed: Count,
+    /// Letters that were answered 250.
+    pub received: Count,
+    /// Senders, recipients and letters that were refused.
+    pub refused: Count,
+    /// Logins that failed.
+    pub auth_failed: Count,
+}
+
+impl Tally {
+    pub(crate) fn encrypted(&self, tls: &TlsInfo) {
+        match tls.protocol {
+            "TLSv1.3" => self.tls13.add(),
+            _ => self.tls12.add(),
+        }
+    }
 }
 
 /// The right to one connection; given back when dropped.
@@ -54,6 +87,21 @@ impl Admission {
         }
         state.all += 1;
         Ok(Place { admission: Arc::clone(self), client: None })
+    }
+
+    /// What is counted of the listener of this name; begun with the first question.
+    pub fn tally(&self, listener: &str) -> Arc<Tally> {
+        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        match tallies.get(listener) {
+            Some(tally) => Arc::clone(tally),
+            None => Arc::clone(tallies.entry(listener.to_owned()).or_default()),
+        }
+    }
+
+    /// All listeners that were ever served, by name.
+    pub fn tallies(&self) -> Vec<(String, Arc<Tally>)> {
+        let tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
+        tallies.iter().map(|(name, tally)| (name.clone(), Arc::clone(tally))).collect()
     }
 
     /// Connections at this moment.

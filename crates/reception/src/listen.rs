@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::admission::{Crowded, Place};
+use crate::admission::{Crowded, Place, Tally};
 use crate::config::{Listener, Tls, in_haste};
 use crate::drive::{self, Visit};
 use crate::shared::{House, Shared};
@@ -77,6 +77,7 @@ struct Prepared {
     shared: Arc<Shared>,
     config: Arc<ServerConfig>,
     hasty: Arc<ServerConfig>,
+    tally: Arc<Tally>,
 }
 
 impl Door {
@@ -106,10 +107,14 @@ impl Door {
     fn welcome(&mut self, stream: TcpStream, peer: SocketAddr, alive: mpsc::Sender<Infallible>) {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let stopping = self.stopping.clone();
-        let Prepared { listener, shared, config, hasty } = self.prepared();
+        let Prepared { listener, shared, config, hasty, tally } = self.prepared();
+        tally.connections.add();
         let place = match admit(shared) {
             Ok(place) => place,
-            Err(crowded) => return refuse(&stream, peer, listener, &crowded_reply(shared, crowded)),
+            Err(crowded) => {
+                tally.crowded.add();
+                return refuse(&stream, peer, listener, &crowded_reply(shared, crowded));
+            }
         };
         let in_haste = shared.admission.connections() > shared.limits.haste_from();
         let visit = Visit {
@@ -118,6 +123,7 @@ impl Door {
             config: Arc::clone(if in_haste { hasty } else { config }),
             peer,
             place,
+            tally: Arc::clone(tally),
             stopping,
         };
         tokio::spawn(async move {
@@ -133,7 +139,8 @@ impl Door {
         self.prepared.insert(prepared.unwrap_or_else(|| {
             let config = drive::session_config(&listener, &shared);
             let hasty = ServerConfig { limits: in_haste(config.limits.clone()), ..config.clone() };
-            Prepared { listener, shared, config: Arc::new(config), hasty: Arc::new(hasty) }
+            let tally = shared.admission.tally(listener.name());
+            Prepared { listener, shared, config: Arc::new(config), hasty: Arc::new(hasty), tally }
         }))
     }
 }

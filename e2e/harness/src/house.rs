@@ -274,7 +274,18 @@ impl House {
         }
         let dns = self.dns.map(|server| format!("server = \"{server}\"\n")).unwrap_or_default();
         let _ = write!(text, "[dns]\n{dns}{}\n", self.lines_of("dns"));
-        for table in ["relay", "delivery", "delivery.timeout", "queue", "queue.retry", "limits", "passwords", "log"] {
+        for table in [
+            "relay",
+            "delivery",
+            "delivery.timeout",
+            "queue",
+            "queue.retry",
+            "limits",
+            "passwords",
+            "log",
+            "records",
+            "metrics",
+        ] {
             let lines = self.lines_of(table);
             if !lines.is_empty() {
                 let _ = write!(text, "[{table}]\n{lines}\n");

@@ -20,6 +20,7 @@ pub fn all(config: &Config, source: &Source) -> Vec<Problem> {
     files(config, source, &mut problems);
     domains(config, source, &mut problems);
     limits(config, source, &mut problems);
+    metrics(config, source, &mut problems);
     delivery(config, source, &mut problems);
     problems
 }
@@ -119,6 +120,15 @@ fn limits(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
     for (key, _) in figures.iter().filter(|(_, figure)| *figure == 0) {
         let what = format!("limits.{key} is 0: no letter could come in");
         problems.push(source.fault(&["limits", key], what).help("leave the key out for its default"));
+    }
+}
+
+/// Figures are for whoever reaches the port.
+fn metrics(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    if config.metrics.is_exposed() {
+        let what = "strangers could read the metrics: there is no login and no TLS";
+        let help = "listen = \"127.0.0.1:9464\", or insecure_allow_remote = true where a firewall keeps them away";
+        problems.push(source.fault(&["metrics", "listen"], what).help(help));
     }
 }
 

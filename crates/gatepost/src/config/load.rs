@@ -140,6 +140,14 @@ mod tests {
     }
 
     #[test]
+    fn metrics_are_for_loopback_unless_somebody_said_otherwise() {
+        let with = |lines: &str| format!("{SMALLEST}[metrics]\nlisten = \"0.0.0.0:9464\"\n{lines}");
+        let message = error(&with(""));
+        assert!(message.contains("insecure_allow_remote") && message.contains("gatepost.toml:7"), "{message}");
+        parse(Path::new("/etc/gatepost.toml"), with("insecure_allow_remote = true\n")).expect("it was said");
+    }
+
+    #[test]
     fn a_key_that_has_moved_says_where() {
         let message = error(&format!("{SMALLEST}[queue]\nrecords_max = \"1GB\"\n"));
         assert!(message.contains("[records]") && message.contains("max_size"), "{message}");

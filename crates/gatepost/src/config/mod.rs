@@ -42,6 +42,8 @@ pub struct Config {
     #[serde(default)]
     pub records: queue::RecordsConfig,
     #[serde(default)]
+    pub metrics: api::Config,
+    #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
     pub passwords: Passwords,

@@ -47,6 +47,6 @@ fn filter(log: &Log) -> EnvFilter {
         Level::Trace => "trace",
     };
     // The libraries below speak only when something is wrong.
-    let own = ["gatepost", "reception", "delivery", "queue", "smtp", "mail", "dns"];
+    let own = ["gatepost", "reception", "delivery", "queue", "smtp", "mail", "dns", "api"];
     EnvFilter::new(own.iter().fold("warn".to_owned(), |all, name| format!("{all},{name}={level}")))
 }

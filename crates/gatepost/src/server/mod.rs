@@ -14,6 +14,7 @@ pub mod log;
 mod pickup;
 mod signals;
 pub mod tls;
+mod window;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,7 @@ impl Server {
         let config = &loaded.config;
         let folder = config.server.data_dir.clone();
         make_data_dir(&folder)?;
+        let metrics = window::socket(config)?;
         let rooms = Rooms::open(config)?;
         let dropbox = Dropbox::new(&folder);
         let control = dropbox
@@ -91,6 +93,7 @@ impl Server {
             logging,
             stopping,
         });
+        window::open(&server, metrics)?;
         server.rooms.start_delivery(server.stopping.subscribe());
         tokio::spawn(crate::control::serve(control, Arc::clone(&server)));
         tokio::spawn(pickup::run(Arc::clone(&server)));
@@ -178,6 +181,9 @@ impl Server {
         self.logging.change(&loaded.config.log);
         if loaded.config.passwords != lock(&self.current).config.passwords {
             tracing::warn!("what changed in [passwords] takes effect at the next start");
+        }
+        if loaded.config.metrics != lock(&self.current).config.metrics {
+            tracing::warn!("what changed in [metrics] takes effect at the next start");
         }
         listeners.replace(&loaded.config, new_sockets, &self.rooms.house);
         *lock(&self.current) = loaded;

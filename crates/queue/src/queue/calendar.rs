@@ -184,6 +184,7 @@ impl Inner {
 
     pub fn record_given_up(&self, event: Event, letter: &Letter, ended: &Ended, now: Timestamp) {
         let Some(recipient) = letter.recipients.get(ended.index) else { return };
+        self.counters.settled(event, now.since(letter.arrived));
         let line = self.recorder.record_at(now, event).id(letter.id).from(&letter.from).to(&recipient.address);
         let line = line.size(letter.size).attempt(ended.attempts).reply(&ended.last.reply).by(&ended.last.by);
         line.age(now.since(letter.arrived)).write();

@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::{Lane, OpenError, QueueConfig, Search, Site, Sites, Via};
+use crate::counters::Counters;
 use crate::intake::Refusal;
 use crate::letter::codec::{self, DecodeError};
 use crate::letter::{Course, Letter, QueueId, Timestamp};
@@ -24,6 +25,7 @@ pub(super) struct Inner {
     pub spool: Spool,
     pub sites: Arc<dyn Sites>,
     pub recorder: Recorder,
+    pub counters: Counters,
     pub problems: Vec<Problem>,
     pub runtime: Handle,
     state: Mutex<State>,
@@ -129,6 +131,7 @@ impl Inner {
             spool,
             sites,
             recorder,
+            counters: Counters::default(),
             problems: recovered.problems,
             runtime,
             state: Mutex::new(state),

@@ -115,6 +115,7 @@ impl Inner {
 
     fn record_step(&self, now: Timestamp, letter: &Letter, site: &Site, step: &Step, said: &RecipientOutcome) {
         let (Some(recipient), Some(event)) = (letter.recipients.get(step.index), step.event) else { return };
+        self.counters.settled(event, now.since(letter.arrived));
         let line = self
             .recorder
             .record_at(now, event)

@@ -109,6 +109,7 @@ impl Inner {
 
     fn record_received(&self, letter: &Letter) {
         let origin = &letter.origin;
+        self.counters.received.add();
         self.recorder
             .record_at(letter.arrived, Event::Received)
             .id(letter.id)

@@ -137,6 +137,11 @@ impl Scheduler {
         }
     }
 
+    /// Letters that have a recipient that is ready or running.
+    pub fn active(&self) -> usize {
+        self.out.len()
+    }
+
     /// Letters that are not done.
     pub fn len(&self) -> usize {
         self.letters.len()

@@ -15,6 +15,7 @@ use super::compact::read_update;
 use super::disk::{Disk, DiskFile};
 use super::draft::large_path;
 use super::record::{Front, Large};
+use crate::counters::{Histogram, SYNC};
 use crate::letter::QueueId;
 
 /// A record in a segment; `len` is that of its payload.
@@ -73,11 +74,19 @@ pub(super) struct Shared {
     pub large_dir: PathBuf,
     pub index: Mutex<Index>,
     pub failure: watch::Sender<Option<Arc<str>>>,
+    /// How long syncs took.
+    pub sync_times: Histogram,
 }
 
 impl Shared {
     pub fn new(disk: Arc<dyn Disk>, large_dir: PathBuf) -> Self {
-        Self { disk, large_dir, index: Mutex::default(), failure: watch::Sender::new(None) }
+        Self {
+            disk,
+            large_dir,
+            index: Mutex::default(),
+            failure: watch::Sender::new(None),
+            sync_times: Histogram::new(SYNC),
+        }
     }
 
     /// Nothing in here can be left half done by a panic.

@@ -44,6 +44,7 @@ use log::Op;
 use recover::LockGuard;
 use writer::{Inbox, LargeDesk, LargeLetter};
 
+use crate::counters::Histogram;
 use crate::letter::QueueId;
 
 const LEAST_SEGMENT: u64 = 64 << 10;
@@ -277,6 +278,11 @@ impl Spool {
         let free = self.0.shared.disk.free_space(&self.0.config.dir).ok()?;
         *known = Some((Instant::now(), free));
         Some(free)
+    }
+
+    /// How long batches took to become durable.
+    pub fn sync_times(&self) -> &Histogram {
+        &self.0.shared.sync_times
     }
 
     /// Why nothing can be written any more, if that is so.

@@ -115,7 +115,9 @@ fn run(inbox: &Inbox, mut log: Log) {
         busy |= !batch.is_empty();
         log.write(batch.drain(..));
         if log.has_waiters() || dirty_since.is_some_and(|since| since.elapsed() >= LAZY) {
+            let begun = Instant::now();
             log.sync();
+            log.shared.sync_times.observe(begun.elapsed());
         }
         dirty_since = if log.is_dirty() { dirty_since.or_else(|| Some(Instant::now())) } else { None };
         if stop {

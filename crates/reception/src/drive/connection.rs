@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::input::{self, Input, Waiting};
 use super::wire::Wire;
 use super::{Visit, opening};
+use crate::admission::Tally;
 use crate::config::Profile;
 use crate::policy::{Policy, Slow};
 use crate::shared::Shared;
@@ -36,6 +37,7 @@ pub(super) struct Connection {
     pub(super) session: ServerSession,
     policy: Policy,
     shared: Arc<Shared>,
+    tally: Arc<Tally>,
     profile: Profile,
     waiting: Waiting,
     draft: Text,
@@ -64,6 +66,7 @@ impl Connection {
             session,
             policy: Policy::new(Arc::clone(&visit.listener), Arc::clone(&visit.shared), client),
             shared: Arc::clone(&visit.shared),
+            tally: Arc::clone(&visit.tally),
             profile: visit.listener.profile,
             waiting: Waiting::new(visit.stopping.clone(), visit.shared.drain),
             draft: Text::None,
@@ -205,6 +208,7 @@ impl Connection {
                 Some(letter) => match self.shared.queue.submit(letter, draft).await {
                     Ok(id) => {
                         self.letters += 1;
+                        self.tally.received.add();
                         Reply::new(250, (2, 0, 0), "").with_text(format!("queued as {id}"))
                     }
                     Err(refusal) => refusal.reply(),
@@ -255,11 +259,18 @@ impl Connection {
             return Err(End::Handshake(io::ErrorKind::Unsupported.into()));
         };
         let shaken = opening::handshake(stream, &self.shared, self.profile).await;
-        let (stream, info) = shaken.map_err(End::Handshake)?;
+        let (stream, info) = shaken.map_err(|error| unshaken(&self.tally, error))?;
+        self.tally.encrypted(&info);
         self.wire = Wire::Tls(Box::new(stream));
         self.session.handle_tls(Instant::now(), info);
         Ok(())
     }
+}
+
+/// A handshake that came to nothing.
+pub(super) fn unshaken(tally: &Tally, error: io::Error) -> End {
+    tally.tls_failed.add();
+    End::Handshake(error)
 }
 
 /// Something that may wait for the disk. On a runtime with one thread there is no other to go on meanwhile.

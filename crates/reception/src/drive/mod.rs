@@ -28,7 +28,7 @@ use smtp::server::{ServerConfig, ServerSession};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use crate::admission::Place;
+use crate::admission::{Place, Tally};
 use crate::config::{Listener, Tls};
 use crate::shared::Shared;
 use close::{linger, say_and_close};
@@ -45,6 +45,7 @@ pub(crate) struct Visit {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) peer: SocketAddr,
     pub(crate) place: Place,
+    pub(crate) tally: Arc<Tally>,
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
@@ -60,6 +61,7 @@ pub(crate) async fn receive(mut stream: TcpStream, mut visit: Visit) {
     };
     let most = visit.listener.limits.connections_per_client.unwrap_or(visit.shared.limits.connections_per_client);
     if let Err(crowded) = visit.place.belongs_to(client.ip(), most) {
+        visit.tally.crowded.add();
         let reply = crate::listen::crowded_reply(&visit.shared, crowded);
         tracing::info!(client = %client.ip(), listener = visit.listener.name(), %reply, "connection refused");
         // On a port with TLS from the first byte nobody would understand it.
@@ -96,7 +98,8 @@ async fn open(stream: TcpStream, visit: &Visit, client: SocketAddr) -> Result<Op
                 );
             }
             let shaken = opening::handshake(stream, shared, listener.profile).await;
-            let (stream, info) = shaken.map_err(End::Handshake)?;
+            let (stream, info) = shaken.map_err(|error| connection::unshaken(&visit.tally, error))?;
+            visit.tally.encrypted(&info);
             let session = ServerSession::with_tls(Arc::clone(&visit.config), now(), info);
             (Wire::Tls(Box::new(stream)), session)
         }

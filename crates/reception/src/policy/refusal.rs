@@ -14,6 +14,7 @@ impl Policy {
 
     /// What was refused, and whom it was for.
     pub(super) fn record_refusal(&self, reply: &Reply, to: &[&Mailbox], user: Option<&str>) {
+        self.shared.admission.tally(self.listener.name()).refused.add();
         let line = self.shared.recorder.record(Event::Refused).client(Some(self.client));
         let line = line.listener(self.listener.name()).user(user);
         let line = match &self.from {
@@ -35,6 +36,7 @@ impl Policy {
     pub(super) fn record_login(&self, name: &str, reply: &Reply) {
         let roster = self.shared.verifier.roster().ok();
         let known = roster.as_ref().and_then(|roster| roster.account(name)).map(|account| account.name.as_str());
+        self.shared.admission.tally(self.listener.name()).auth_failed.add();
         let line = self.shared.recorder.record(Event::LoginFailed).client(Some(self.client));
         line.listener(self.listener.name()).user(known).reply(reply).write();
         tracing::info!(client = %self.client, listener = self.listener.name(), user = known, %reply, "login refused");
