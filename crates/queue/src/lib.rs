@@ -43,4 +43,5 @@ pub use queue::{
 };
 pub use record::{Event, Recorder, RecordsConfig};
 pub use retry::{RetryOverride, RetryPolicy};
+pub use schedule::{Bound, LaneStatus};
 pub use spool::{Body, Draft};

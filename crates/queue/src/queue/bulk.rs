@@ -47,6 +47,12 @@ impl Queue {
             Selection::Ids(ids) => ids.clone(),
             Selection::Filter(_) => self.inner.ids_of(selection),
         };
+        {
+            // Sites that seemed dead are looked at again.
+            let mut state = self.inner.lock_now();
+            state.scheduler.handle_probe_all();
+            self.inner.pump(&mut state);
+        }
         let mut found = 0;
         for piece in ids.chunks(PIECE) {
             let mut state = self.inner.lock();

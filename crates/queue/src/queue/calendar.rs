@@ -11,7 +11,7 @@ use super::submit::attempts;
 use crate::bounce::{Ended, How, never_tried, wants_report};
 use crate::letter::{Course, Hold, LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
-use crate::schedule::{Calendar, RecipientSet};
+use crate::schedule::{Calendar, Flow, RecipientSet};
 
 /// The longest sleep: when the clock is set, times are looked at anew after so long.
 const NAP: Duration = Duration::from_secs(60);
@@ -35,7 +35,10 @@ impl Inner {
                 state.scheduler.handle_clock_back(now, latest);
             }
             before = now;
-            match state.scheduler.poll_calendar(now) {
+            let calendar = state.scheduler.poll_calendar(now);
+            // Lanes and searches have their times as well.
+            self.pump(&mut state);
+            match calendar {
                 Calendar::Load { id, all } => {
                     drop(state);
                     self.guard(id, || self.bring(id, all));
@@ -89,7 +92,7 @@ impl Inner {
             (due, next, state.delayed(&loaded, now))
         };
         let letter = Arc::clone(&loaded.letter);
-        let jobs = self.jobs(&letter, due.iter());
+        let (jobs, flow) = (self.jobs(&letter, due.iter()), Flow::of(&letter));
         let mut state = self.lock();
         if !state.scheduler.is_loading(id) {
             return;
@@ -98,7 +101,8 @@ impl Inner {
             state.keep(id, loaded, body, !delayed.is_empty());
         }
         self.tell_of_delay(&mut state, letter, delayed);
-        state.scheduler.handle_loaded(id, jobs, next);
+        state.scheduler.handle_time(Timestamp::now());
+        state.scheduler.handle_loaded(id, flow, jobs, next);
         self.write_back_if_done(&mut state, id);
         self.pump(&mut state);
     }

@@ -32,6 +32,9 @@ pub struct QueueConfig {
     pub reports: Reports,
     /// Connections outward, over all sites.
     pub workers: usize,
+    /// Connections that a site gets before anything is known of it. Success makes them more, up to the site's limit;
+    /// trouble makes them fewer.
+    pub initial_connections: usize,
     /// Free space on the disk below which no letter is taken; half as much again as the letter itself is added.
     /// Below half of it no records are written either.
     #[serde(with = "units::size")]
@@ -96,6 +99,7 @@ impl Default for QueueConfig {
             retry_domain: BTreeMap::new(),
             reports: Reports::default(),
             workers: 500,
+            initial_connections: 5,
             min_free: 64_000_000,
             hot_memory: 64 << 20,
             records: RecordsConfig::default(),

@@ -112,7 +112,7 @@ impl Inner {
         recorder.keep_free(config.min_free / 2);
         let (spool, recovered) = Spool::open(SpoolConfig::new(config.data_dir.join("spool")), disk)?;
         let state = State {
-            scheduler: Scheduler::new(Arc::clone(&sites), config.workers),
+            scheduler: Scheduler::new(Arc::clone(&sites), config.workers, config.initial_connections),
             config: Arc::new(config),
             warm: HashMap::new(),
             hot: 0,
@@ -150,6 +150,13 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The same for those who move letters: the scheduler is told what time it is.
+    pub fn lock_now(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        state.scheduler.handle_time(Timestamp::now());
+        state
+    }
+
     pub fn config(&self) -> Arc<QueueConfig> {
         Arc::clone(&self.lock().config)
     }
@@ -158,6 +165,7 @@ impl Inner {
         self.recorder.keep_free(config.min_free / 2);
         self.recorder.reconfigure(config.records.clone());
         let mut state = self.lock();
+        state.scheduler.set_initial_connections(config.initial_connections);
         let data_dir = state.config.data_dir.clone();
         state.config = Arc::new(QueueConfig { data_dir, ..config });
     }
@@ -264,20 +272,20 @@ impl Inner {
     }
 
     pub fn found(&self, domain: &str, site: &Site, via: &Via) {
-        let mut state = self.lock();
+        let mut state = self.lock_now();
         state.scheduler.handle_found(domain, site, via);
         self.pump(&mut state);
     }
 
     /// A search was given up.
     pub fn unsearched(&self, domain: &str) {
-        let mut state = self.lock();
+        let mut state = self.lock_now();
         state.scheduler.handle_unsearched(domain);
         self.pump(&mut state);
     }
 
     pub fn limits_changed(&self, site: &Site) {
-        let mut state = self.lock();
+        let mut state = self.lock_now();
         state.scheduler.handle_limits(site);
         self.pump(&mut state);
     }

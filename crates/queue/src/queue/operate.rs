@@ -8,7 +8,7 @@ use super::submit::attempts;
 use super::{Place, Queue};
 use crate::letter::{Course, LastReply, Letter, QueueId, RecipientState, Timestamp};
 use crate::record;
-use crate::schedule::RecipientSet;
+use crate::schedule::{LaneStatus, RecipientSet};
 
 /// What a letter or a recipient is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +116,16 @@ impl Queue {
     /// done are found by [`record::history`].
     pub fn show(&self, id: QueueId) -> Option<Details> {
         self.inner.show(id)
+    }
+
+    /// What each lane is doing, and which limit keeps it from doing more.
+    pub fn lanes(&self) -> Vec<LaneStatus> {
+        self.inner.lock().scheduler.lanes(Timestamp::now())
+    }
+
+    /// Jobs that wait until the site of their domain is found.
+    pub fn searching(&self) -> usize {
+        self.inner.lock().scheduler.searching()
     }
 }
 

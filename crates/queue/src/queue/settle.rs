@@ -11,12 +11,12 @@ use super::inner::{Inner, State};
 use super::report::Cause;
 use super::submit::attempts;
 use super::worker::Running;
-use super::{Lane, Place, RecipientOutcome, Site, Verdict};
+use super::{Lane, Place, RecipientOutcome, Site, Verdict, Weather};
 use crate::bounce::{Ended, How, wants_report};
 use crate::letter::codec::encode_state;
 use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
 use crate::record::Event;
-use crate::schedule::{RecipientSet, WorkerId};
+use crate::schedule::{Flow, RecipientSet, WorkerId};
 use crate::spool::Ticket;
 
 /// Who said it, where the words are ours.
@@ -42,11 +42,16 @@ impl Inner {
         letter: &Arc<Letter>,
         recipients: &RecipientSet,
         said: &[RecipientOutcome],
+        weather: Option<Weather>,
     ) {
         let now = Timestamp::now();
         let moved = self.moved(lane, letter, recipients, said);
         let (steps, ended) = {
             let mut state = self.lock();
+            state.scheduler.handle_time(now);
+            if let Some(weather) = weather.or_else(|| accepted(said)) {
+                state.scheduler.handle_weather(worker, weather);
+            }
             let taken = state.take_in(now, &lane.site, letter, recipients, said, moved);
             self.write_back(&mut state, letter.id);
             state.scheduler.handle_free(worker);
@@ -83,10 +88,10 @@ impl Inner {
     }
 
     /// An attempt that was begun and never finished.
-    pub(super) fn interrupted(self: &Arc<Self>, worker: WorkerId, lane: &Lane, running: Running) {
+    pub(super) fn interrupted(self: &Arc<Self>, worker: WorkerId, lane: &Lane, running: Running, met: Option<Weather>) {
         let Running { letter, recipients } = running;
         let said = vec![interruption(); recipients.len()];
-        self.settle(worker, lane, &letter, &recipients, &said);
+        self.settle(worker, lane, &letter, &recipients, &said, met);
     }
 
     /// The spool gets what is in memory of this letter; a letter that is done leaves all.
@@ -134,6 +139,12 @@ impl Inner {
             None => line.write(),
         }
     }
+}
+
+/// The weather where nobody named it: a server that takes letters is there.
+fn accepted(said: &[RecipientOutcome]) -> Option<Weather> {
+    let taken = |verdict| matches!(verdict, Verdict::Delivered | Verdict::PassedOn | Verdict::Relayed);
+    said.iter().any(|said| taken(said.verdict)).then_some(Weather::Fine)
 }
 
 /// What is said about a recipient of whom nobody said anything.
@@ -214,7 +225,7 @@ impl State {
         let again = again.map(|next| self.delay_of(letter).map_or(next, |due| next.min(due.max(now))));
         self.scheduler.handle_settled(letter.id, &released, again);
         if !expired {
-            self.scheduler.handle_moved(letter.id, moved);
+            self.scheduler.handle_moved(letter.id, Flow::of(letter), moved);
         }
         (steps, ended)
     }

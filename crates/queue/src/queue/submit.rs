@@ -10,7 +10,7 @@ use crate::intake::{NewLetter, Refusal};
 use crate::letter::codec::encode_meta;
 use crate::letter::{Course, Letter, QueueId, Recipient, RecipientState, Timestamp};
 use crate::record::Event;
-use crate::schedule::RecipientSet;
+use crate::schedule::{Flow, RecipientSet};
 use crate::spool::{Body, Draft, SpoolError, Ticket};
 use mail::header::{HeaderFacts, HeaderScanner};
 use smtp::{Mailbox, ReversePath};
@@ -63,13 +63,13 @@ impl Inner {
         // RFC 4865 §4: what is to be held is not tried before.
         let due = letter.release();
         let loaded = Loaded { letter: Arc::clone(letter), course: Course::fresh(letter, due) };
-        let mut state = self.lock();
+        let mut state = self.lock_now();
         let expires = state.config.retry.expiry(letter);
         let first = state.config.retry.interval(id, 0);
         match jobs {
             Ok(jobs) if first.is_zero() && due <= now => {
                 state.keep(id, loaded, Some(body), false);
-                state.scheduler.handle_enqueued(id, expires, jobs);
+                state.scheduler.handle_enqueued(id, expires, Flow::of(letter), jobs);
             }
             // A bug of ours: the letter is kept all the same, and the calendar's thread will say more.
             Err(_) => state.scheduler.handle_waiting(id, expires, due.after(first.max(AFTER_A_PANIC))),

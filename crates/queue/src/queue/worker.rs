@@ -1,7 +1,7 @@
 //! A letter goes out: the right to one connection to a site, and the attempts made on it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -23,6 +23,8 @@ pub struct Worker {
     inner: Arc<Inner>,
     /// What was taken and not finished.
     running: Option<Running>,
+    /// What was said about the weather during this attempt.
+    met: Mutex<Option<Weather>>,
 }
 
 pub(super) struct Running {
@@ -50,7 +52,7 @@ impl Inner {
                         // A permit is one, however many were opened.
                         self.opened.notify_one();
                     }
-                    return Some(Worker { lane, id, inner: Arc::clone(self), running: None });
+                    return Some(Worker { lane, id, inner: Arc::clone(self), running: None, met: Mutex::default() });
                 }
             }
             opened.await;
@@ -110,7 +112,7 @@ impl Worker {
         self.interrupted();
         loop {
             let job = {
-                let mut state = self.inner.lock();
+                let mut state = self.inner.lock_now();
                 if state.closed {
                     return None;
                 }
@@ -154,15 +156,23 @@ impl Worker {
         let Some(Running { letter, recipients }) = ours else { return };
         let mut said = outcome.recipients;
         said.resize_with(recipients.len(), interruption);
-        self.inner.settle(self.id, &self.lane, &letter, &recipients, &said);
+        self.inner.settle(self.id, &self.lane, &letter, &recipients, &said, self.met());
     }
 
     /// What this worker met at its site. To be said once for each attempt, before [`Worker::finish`]: it decides how many
-    /// connections the site gets.
+    /// connections the site gets. Unsaid, an attempt that delivers is [`Weather::Fine`].
     pub fn weather(&self, weather: Weather) {
-        let mut state = self.inner.lock();
+        if self.running.is_some() {
+            *self.met.lock().unwrap_or_else(PoisonError::into_inner) = Some(weather);
+            return;
+        }
+        let mut state = self.inner.lock_now();
         state.scheduler.handle_weather(self.id, weather);
         self.inner.pump(&mut state);
+    }
+
+    fn met(&self) -> Option<Weather> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn begin(&mut self, job: Job) -> Option<Attempt> {
@@ -178,7 +188,7 @@ impl Worker {
 
     fn wait(&self) -> Option<Waiting<'_>> {
         let (sender, receiver) = oneshot::channel();
-        let mut state = self.inner.lock();
+        let mut state = self.inner.lock_now();
         if state.closed {
             return None;
         }
@@ -191,7 +201,7 @@ impl Worker {
     /// An attempt that was taken and never finished.
     fn interrupted(&mut self) {
         if let Some(running) = self.running.take() {
-            self.inner.interrupted(self.id, &self.lane, running);
+            self.inner.interrupted(self.id, &self.lane, running, self.met());
         }
     }
 }
@@ -199,7 +209,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.interrupted();
-        let mut state = self.inner.lock();
+        let mut state = self.inner.lock_now();
         state.scheduler.handle_closed(self.id);
         self.inner.pump(&mut state);
         drop(state);

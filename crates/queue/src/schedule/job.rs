@@ -1,12 +1,16 @@
-//! A job: some recipients of one letter that go to one site.
+//! A job: some recipients of one letter that go to one place.
 
+use super::Flow;
 use crate::letter::QueueId;
+use crate::queue::Via;
 
 /// Some recipients of one letter, to be tried at one site.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
     pub id: QueueId,
     pub recipients: RecipientSet,
+    pub via: Via,
+    pub flow: Flow,
 }
 
 /// Indexes into a letter's recipients. Up to 64 take no memory of their own.

@@ -32,11 +32,17 @@ use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Place, Sites, Source};
 
 mod job;
+mod pace;
+mod ready;
+mod search;
+mod status;
 #[cfg(test)]
 mod tests;
 mod workers;
 
 pub use job::{Job, RecipientSet};
+pub use ready::Flow;
+pub use status::{Bound, LaneStatus};
 pub use workers::{Dispatch, WorkerId};
 use workers::{LaneQueue, Worker};
 
@@ -64,6 +70,13 @@ pub struct Scheduler {
     lanes: HashMap<Lane, LaneQueue>,
     /// What waits until the site of its domain is found.
     searching: HashMap<Arc<str>, Vec<(Source, Job)>>,
+    search_again: BTreeSet<(Timestamp, Arc<str>)>,
+    /// When lanes are looked at although nothing happened; one entry a lane at most.
+    alarms: BTreeSet<(Timestamp, Lane)>,
+    /// The newest time that was told.
+    now: Timestamp,
+    /// Connections of a lane of which nothing is known yet.
+    initial: usize,
     workers: HashMap<WorkerId, Worker>,
     last_worker: u64,
     /// Sites that wait for a place under the limit of all, in turn: first those that have no worker at all.
@@ -117,8 +130,8 @@ impl Plan {
 }
 
 impl Scheduler {
-    /// `most_workers` is the limit over all sites.
-    pub fn new(routes: Arc<dyn Sites>, most_workers: usize) -> Self {
+    /// `most_workers` is the limit over all sites; `initial_connections` what a site gets before anything is known of it.
+    pub fn new(routes: Arc<dyn Sites>, most_workers: usize, initial_connections: usize) -> Self {
         Self {
             routes,
             most_workers: most_workers.max(1),
@@ -127,6 +140,10 @@ impl Scheduler {
             out: HashMap::new(),
             lanes: HashMap::new(),
             searching: HashMap::new(),
+            search_again: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            now: Timestamp(0),
+            initial: initial_connections.max(1),
             workers: HashMap::new(),
             last_worker: 0,
             starved_without: VecDeque::new(),
@@ -195,7 +212,22 @@ impl Scheduler {
 
     /// When [`Scheduler::poll_calendar`] has something to say.
     pub fn next_time(&self) -> Option<Timestamp> {
-        self.calendar.first().map(|(at, _)| *at)
+        let letter = self.calendar.first().map(|(at, _)| *at);
+        let lane = self.alarms.first().map(|(at, _)| *at);
+        let search = self.search_again.first().map(|(at, _)| *at);
+        [letter, lane, search].into_iter().flatten().min()
+    }
+
+    /// It is this late. To be said before anything else is: rates and pauses are measured by it. Lanes whose pause is over
+    /// are looked at.
+    pub fn handle_time(&mut self, now: Timestamp) {
+        self.now = now;
+        self.wake_lanes(now);
+        self.search_again(now);
+    }
+
+    pub fn set_initial_connections(&mut self, initial: usize) {
+        self.initial = initial.max(1);
     }
 
     /// A fresh letter, all of whose recipients are tried at once.
@@ -203,10 +235,11 @@ impl Scheduler {
         &mut self,
         id: QueueId,
         expires: Timestamp,
+        flow: Flow,
         jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>,
     ) {
         self.plan(id, Plan { expires, next: NEVER, stage: Stage::Quiet });
-        jobs.into_iter().for_each(|(place, recipients)| self.push(id, place.into(), recipients));
+        jobs.into_iter().for_each(|(place, recipients)| self.push(id, flow, place.into(), recipients));
     }
 
     /// A letter that waits: found at the start, or not to be tried at once.
@@ -218,6 +251,7 @@ impl Scheduler {
     pub fn handle_loaded(
         &mut self,
         id: QueueId,
+        flow: Flow,
         jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>,
         next: Option<Timestamp>,
     ) {
@@ -226,15 +260,20 @@ impl Scheduler {
         // What was settled meanwhile may be due earlier than what the driver read.
         let next = plan.next.min(next.unwrap_or(NEVER));
         self.plan(id, Plan { next, stage: Stage::Quiet, ..plan });
-        jobs.into_iter().for_each(|(place, recipients)| self.push(id, place.into(), recipients));
+        jobs.into_iter().for_each(|(place, recipients)| self.push(id, flow, place.into(), recipients));
     }
 
     /// Recipients that were to go elsewhere: they are no longer being tried, and ready where they go now.
-    pub fn handle_moved(&mut self, id: QueueId, jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>) {
+    pub fn handle_moved(
+        &mut self,
+        id: QueueId,
+        flow: Flow,
+        jobs: impl IntoIterator<Item = (impl Into<Place>, RecipientSet)>,
+    ) {
         for (place, recipients) in jobs {
             self.handle_settled(id, &recipients, None);
             if self.letters.get(&id).is_some_and(|plan| plan.stage != Stage::Held) {
-                self.push(id, place.into(), recipients);
+                self.push(id, flow, place.into(), recipients);
             }
         }
     }
@@ -330,14 +369,18 @@ impl Scheduler {
             .filter(|(_, plan)| plan.stage != Stage::Held && plan.next != NEVER && plan.next > latest);
         let far: Vec<(QueueId, Plan)> = far.map(|(id, plan)| (*id, *plan)).collect();
         far.into_iter().for_each(|(id, plan)| self.plan(id, Plan { next: now, ..plan }));
+        self.now = now;
+        self.wake_all_lanes(now);
+        // What waits for a search is asked for again at once.
+        self.search_again(NEVER);
     }
 
-    /// What the calendar says at `now`. Call until it says [`Calendar::Wait`].
+    /// What the calendar says at `now`. Call until it says [`Calendar::Wait`], then drain [`Scheduler::poll_dispatch`].
     pub fn poll_calendar(&mut self, now: Timestamp) -> Calendar {
-        let Some((at, id)) = self.calendar.first().copied() else { return Calendar::Wait(None) };
-        if at > now {
-            return Calendar::Wait(Some(at));
-        }
+        self.handle_time(now);
+        let Some((_, id)) = self.calendar.first().copied().filter(|(at, _)| *at <= now) else {
+            return Calendar::Wait(self.next_time());
+        };
         let Some(plan) = self.letters.get(&id).copied() else {
             self.calendar.pop_first();
             return Calendar::Wait(Some(now));

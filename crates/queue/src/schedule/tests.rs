@@ -7,8 +7,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::letter::{Letter, Recipient};
-use crate::queue::{Limits, Site};
+use crate::queue::{Limits, Site, Via};
 use crate::retry::RetryPolicy;
+
+mod lanes;
 
 const SECOND: u64 = 1_000;
 const HOUR: u64 = 3_600 * SECOND;
@@ -34,8 +36,12 @@ fn one() -> RecipientSet {
     [0].into_iter().collect()
 }
 
+fn job_of(id: u64) -> Job {
+    Job { id: QueueId(id), recipients: one(), via: Via::default(), flow: Flow::default() }
+}
+
 fn scheduler(per_site: usize, in_all: usize) -> Scheduler {
-    Scheduler::new(Arc::new(Limit(per_site)), in_all)
+    Scheduler::new(Arc::new(Limit(per_site)), in_all, per_site)
 }
 
 /// Opens what is asked for; gives the workers by site.
@@ -51,7 +57,7 @@ fn opened(scheduler: &mut Scheduler) -> Vec<(WorkerId, Lane)> {
 #[test]
 fn a_letter_goes_from_enqueued_to_removed() {
     let mut scheduler = scheduler(5, 10);
-    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     let workers = opened(&mut scheduler);
     assert_eq!(workers, [(WorkerId(1), site("a"))]);
     let job = scheduler.take(WorkerId(1)).unwrap();
@@ -69,26 +75,26 @@ fn a_letter_goes_from_enqueued_to_removed() {
 #[test]
 fn idle_workers_come_before_new_ones() {
     let mut scheduler = scheduler(5, 10);
-    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     opened(&mut scheduler);
     let job = scheduler.take(WorkerId(1)).unwrap();
     scheduler.handle_settled(job.id, &job.recipients, None);
     scheduler.handle_idle(WorkerId(1));
-    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     let hand = scheduler.poll_dispatch();
-    assert_eq!(hand, Some(Dispatch::Hand { worker: WorkerId(1), job: Job { id: QueueId(2), recipients: one() } }));
+    assert_eq!(hand, Some(Dispatch::Hand { worker: WorkerId(1), job: job_of(2) }));
     assert_eq!(scheduler.poll_dispatch(), None);
-    scheduler.handle_enqueued(QueueId(3), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(3), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     assert_eq!(opened(&mut scheduler), [(WorkerId(2), site("a"))]);
 }
 
 #[test]
 fn a_worker_that_becomes_idle_gets_what_came_meanwhile() {
     let mut scheduler = scheduler(1, 10);
-    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     opened(&mut scheduler);
     scheduler.take(WorkerId(1)).unwrap();
-    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     assert_eq!(scheduler.poll_dispatch(), None);
     scheduler.handle_idle(WorkerId(1));
     assert!(matches!(scheduler.poll_dispatch(), Some(Dispatch::Hand { worker: WorkerId(1), .. })));
@@ -98,7 +104,7 @@ fn a_worker_that_becomes_idle_gets_what_came_meanwhile() {
 fn a_site_never_has_more_workers_than_its_limit() {
     let mut scheduler = scheduler(3, 100);
     for id in 0..50 {
-        scheduler.handle_enqueued(QueueId(id), Timestamp(DAY), [(site("a"), one())]);
+        scheduler.handle_enqueued(QueueId(id), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     }
     assert_eq!(opened(&mut scheduler).len(), 3);
     scheduler.handle_closed(WorkerId(2));
@@ -110,7 +116,7 @@ fn places_go_round_when_all_are_taken() {
     let mut scheduler = scheduler(10, 2);
     for id in 0..30 {
         let name = ["a", "b", "c"][id as usize % 3];
-        scheduler.handle_enqueued(QueueId(id), Timestamp(DAY), [(site(name), one())]);
+        scheduler.handle_enqueued(QueueId(id), Timestamp(DAY), Flow::default(), [(site(name), one())]);
     }
     let mut open = opened(&mut scheduler);
     assert_eq!(open.len(), 2);
@@ -131,10 +137,10 @@ fn places_go_round_when_all_are_taken() {
 #[test]
 fn an_idle_worker_gives_its_place_to_a_site_that_has_none() {
     let mut scheduler = scheduler(10, 1);
-    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     opened(&mut scheduler);
     scheduler.take(WorkerId(1)).unwrap();
-    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY), [(site("b"), one())]);
+    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY), Flow::default(), [(site("b"), one())]);
     assert_eq!(scheduler.poll_dispatch(), None);
     scheduler.handle_idle(WorkerId(1));
     assert_eq!(scheduler.poll_dispatch(), Some(Dispatch::Retire { worker: WorkerId(1) }));
@@ -145,10 +151,10 @@ fn an_idle_worker_gives_its_place_to_a_site_that_has_none() {
 #[test]
 fn a_letter_expires_although_its_site_gets_no_worker() {
     let mut scheduler = scheduler(1, 10);
-    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(1), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     opened(&mut scheduler);
     scheduler.take(WorkerId(1)).unwrap();
-    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY + 1), [(site("a"), one())]);
+    scheduler.handle_enqueued(QueueId(2), Timestamp(DAY + 1), Flow::default(), [(site("a"), one())]);
     assert_eq!(scheduler.poll_calendar(Timestamp(DAY - 1)), Calendar::Wait(Some(Timestamp(DAY))));
     assert_eq!(
         scheduler.poll_calendar(Timestamp(DAY + 1)),
@@ -180,14 +186,14 @@ fn what_is_settled_while_the_letter_is_read_is_not_forgotten() {
     let (a, b) = (one(), [1].into_iter().collect::<RecipientSet>());
     scheduler.handle_waiting(QueueId(1), Timestamp(DAY), Timestamp(5));
     assert_eq!(scheduler.poll_calendar(Timestamp(5)), Calendar::Load { id: QueueId(1), all: false });
-    scheduler.handle_loaded(QueueId(1), [(site("a"), a.clone())], Some(Timestamp(7)));
+    scheduler.handle_loaded(QueueId(1), Flow::default(), [(site("a"), a.clone())], Some(Timestamp(7)));
     opened(&mut scheduler);
     scheduler.take(WorkerId(1)).unwrap();
     assert_eq!(scheduler.poll_calendar(Timestamp(7)), Calendar::Load { id: QueueId(1), all: false });
     assert!(!scheduler.is_quiet(QueueId(1)));
     scheduler.handle_settled(QueueId(1), &a, Some(Timestamp(100)));
     assert!(!scheduler.is_quiet(QueueId(1)), "it is being read");
-    scheduler.handle_loaded(QueueId(1), [(site("a"), b)], None);
+    scheduler.handle_loaded(QueueId(1), Flow::default(), [(site("a"), b)], None);
     assert_eq!(scheduler.poll_calendar(Timestamp(8)), Calendar::Wait(Some(Timestamp(100))));
 }
 
@@ -216,7 +222,7 @@ fn a_clock_set_back_makes_due_what_it_put_off_too_far() {
 fn a_dropped_letter_is_not_handed_out() {
     let mut scheduler = scheduler(1, 10);
     for id in [1, 2] {
-        scheduler.handle_enqueued(QueueId(id), Timestamp(DAY), [(site("a"), one())]);
+        scheduler.handle_enqueued(QueueId(id), Timestamp(DAY), Flow::default(), [(site("a"), one())]);
     }
     opened(&mut scheduler);
     scheduler.handle_removed(QueueId(1));
@@ -258,7 +264,7 @@ impl World {
         let id = QueueId(id);
         self.letters.insert(id, (to.to_owned(), self.now, 0));
         let expires = Timestamp(self.now).after(self.policy.give_up);
-        self.scheduler.handle_enqueued(id, expires, [(site(to), one())]);
+        self.scheduler.handle_enqueued(id, expires, Flow::default(), [(site(to), one())]);
         self.dispatch();
     }
 
@@ -310,7 +316,7 @@ impl World {
             match self.scheduler.poll_calendar(Timestamp(self.now)) {
                 Calendar::Load { id, .. } => {
                     let to = site(&self.letters[&id].0);
-                    self.scheduler.handle_loaded(id, [(to, one())], None);
+                    self.scheduler.handle_loaded(id, Flow::default(), [(to, one())], None);
                 }
                 Calendar::Expire { id, running } if running.is_empty() => {
                     self.expired.insert(id, self.now);

@@ -5,11 +5,13 @@
 //! becomes free goes to the first in line, sites without any worker before those that have some. While such a site
 //! stands there, idle workers are retired, and busy ones after their job: so busy sites cannot keep the others out.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Job, Out, RecipientSet, Scheduler, Stage};
-use crate::letter::QueueId;
+use super::pace::Pace;
+use super::ready::{Flow, Ready};
+use super::{Job, RecipientSet, Scheduler, Stage};
+use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Place, Site, Via, Weather};
 
 /// Names a worker as long as it lives; ascending.
@@ -32,19 +34,42 @@ pub enum Dispatch {
 
 /// How many letters the only worker of a site carries before it gives way to a site that has none.
 const JOBS_BEFORE_GIVING_WAY: u32 = 20;
+/// How many idle workers are looked at for one whose connection suits a letter.
+const IDLE_LOOK: usize = 8;
+/// How long the window of a lane is remembered that has nothing to do.
+const REMEMBERED: Duration = Duration::from_secs(600);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LaneQueue {
-    ready: VecDeque<Job>,
-    open: usize,
-    busy: usize,
+    pub ready: Ready,
+    pub pace: Pace,
+    pub open: usize,
+    pub busy: usize,
     idle: Vec<WorkerId>,
-    starved: bool,
+    pub starved: bool,
+    /// Since when it has nothing to do.
+    unused: Option<Timestamp>,
+    /// Its one entry in [`Scheduler::alarms`].
+    alarm: Option<Timestamp>,
 }
 
 impl LaneQueue {
-    fn needs_one_more(&self) -> bool {
-        self.ready.len() > self.open.saturating_sub(self.busy)
+    fn new(pace: Pace) -> Self {
+        Self {
+            ready: Ready::default(),
+            pace,
+            open: 0,
+            busy: 0,
+            idle: Vec::new(),
+            starved: false,
+            unused: None,
+            alarm: None,
+        }
+    }
+
+    fn needs_one_more(&self, now: Timestamp) -> bool {
+        let free = self.open.saturating_sub(self.busy);
+        self.ready.len() > free && self.pace.letters(now) > free
     }
 }
 
@@ -53,6 +78,8 @@ pub(super) struct Worker {
     lane: Lane,
     state: WorkerState,
     jobs: u32,
+    /// What its last letter needed: the next is rather one that needs the same.
+    via: Via,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,11 +108,18 @@ impl Scheduler {
         if self.gives_way(worker) {
             return None;
         }
-        let lane = self.workers.get(&worker)?.lane.clone();
-        let job = self.pop_ready(&lane)?;
-        self.set_state(worker, WorkerState::Busy);
+        let Worker { lane, via, .. } = self.workers.get(&worker)?;
+        let (lane, via) = (lane.clone(), via.clone());
+        // It counts itself: more are at work than the site bears.
+        if self.lanes.get(&lane).is_none_or(|queue| queue.open - queue.idle.len() > queue.pace.allowed(self.now)) {
+            return None;
+        }
+        let job = self.pop_ready(&lane, &via);
+        if let Some(job) = &job {
+            self.begin(worker, job);
+        }
         self.feed(&lane);
-        Some(job)
+        job
     }
 
     /// The worker has nothing to do and waits for [`Dispatch::Hand`] or [`Dispatch::Retire`].
@@ -93,7 +127,7 @@ impl Scheduler {
         self.handle_free(worker);
         if let Some(job) = self.take(worker) {
             self.outbox.push_back(Dispatch::Hand { worker, job });
-        } else if self.gives_way(worker) {
+        } else if self.gives_way(worker) || self.is_surplus(worker) {
             self.retire(worker);
         } else {
             self.set_state(worker, WorkerState::Idle);
@@ -118,7 +152,10 @@ impl Scheduler {
             return;
         }
         out.ready.add(&job.recipients);
-        self.lanes.entry(lane.clone()).or_default().ready.push_front(job);
+        if let Some(queue) = self.lanes.get_mut(&lane) {
+            queue.pace.uncount_letter();
+            queue.ready.push_front(job);
+        }
         self.feed(&lane);
     }
 
@@ -151,102 +188,191 @@ impl Scheduler {
         self.outbox.pop_front()
     }
 
-    /// Puts a job into its site's queue, or into the hands of an idle worker.
-    pub(super) fn push(&mut self, id: QueueId, place: Place, recipients: RecipientSet) {
-        match place {
-            Place::Lane { lane, via: _ } => self.push_ready(id, lane, recipients),
-            Place::Unknown { domain, source } => {
-                if recipients.is_empty() {
-                    return;
-                }
-                self.out.entry(id).or_default().ready.add(&recipients);
-                let jobs = self.searching.entry(Arc::clone(&domain)).or_default();
-                if jobs.is_empty() {
-                    self.outbox.push_back(Dispatch::Search { domain });
-                }
-                jobs.push((source, Job { id, recipients }));
-            }
-        }
+    /// What a worker met at its site.
+    pub fn handle_weather(&mut self, worker: WorkerId, weather: Weather) {
+        let Some(lane) = self.workers.get(&worker).map(|worker| worker.lane.clone()) else { return };
+        let Some(queue) = self.lanes.get_mut(&lane) else { return };
+        queue.pace.handle_weather(weather, queue.open, self.initial, self.now);
+        self.feed(&lane);
     }
-
-    /// The site of this domain is known: what waits for it becomes ready.
-    pub fn handle_found(&mut self, domain: &str, site: &Site, _via: &Via) {
-        for (source, job) in self.searching.remove(domain).unwrap_or_default() {
-            if self.out.get(&job.id).is_some_and(|out| out.ready.contains_all(&job.recipients)) {
-                self.push_ready(job.id, Lane { site: site.clone(), source }, job.recipients);
-            }
-        }
-    }
-
-    /// A search was given up.
-    pub fn handle_unsearched(&mut self, domain: &str) {
-        if let Some((domain, _)) = self.searching.get_key_value(domain) {
-            self.outbox.push_back(Dispatch::Search { domain: Arc::clone(domain) });
-        }
-    }
-
-    pub fn handle_weather(&mut self, _worker: WorkerId, _weather: Weather) {}
 
     /// The limits of this site's lanes are others now.
     pub fn handle_limits(&mut self, site: &Site) {
         let lanes: Vec<Lane> = self.lanes.keys().filter(|lane| lane.site == *site).cloned().collect();
-        lanes.iter().for_each(|lane| self.feed(lane));
+        for lane in lanes {
+            if let Some(queue) = self.lanes.get_mut(&lane) {
+                queue.pace.set_limits(self.routes.limits(&lane), self.now);
+            }
+            self.feed(&lane);
+        }
     }
 
-    fn push_ready(&mut self, id: QueueId, lane: Lane, recipients: RecipientSet) {
+    /// An operator wants to know whether dead sites are back.
+    pub fn handle_probe_all(&mut self) {
+        let dead: Vec<Lane> = self
+            .lanes
+            .iter()
+            .filter(|(_, queue)| queue.pace.dead_until().is_some())
+            .map(|(lane, _)| lane.clone())
+            .collect();
+        for lane in dead {
+            if let Some(queue) = self.lanes.get_mut(&lane) {
+                queue.pace.end_pause(self.now);
+            }
+            self.feed(&lane);
+        }
+    }
+
+    /// Lanes whose time has come: a pause or a rest is over, the rate allows a letter, or their past may be forgotten.
+    pub(super) fn wake_lanes(&mut self, now: Timestamp) {
+        while let Some((at, _)) = self.alarms.first()
+            && *at <= now
+        {
+            let Some((_, lane)) = self.alarms.pop_first() else { return };
+            if let Some(queue) = self.lanes.get_mut(&lane) {
+                queue.alarm = None;
+            }
+            self.feed(&lane);
+            self.tidy(&lane);
+        }
+    }
+
+    /// All alarms ring: the clock has changed.
+    pub(super) fn wake_all_lanes(&mut self, now: Timestamp) {
+        self.lanes.values_mut().for_each(|queue| queue.pace.handle_clock_back(now));
+        for (_, lane) in std::mem::take(&mut self.alarms) {
+            if let Some(queue) = self.lanes.get_mut(&lane) {
+                queue.alarm = None;
+            }
+            self.feed(&lane);
+            self.tidy(&lane);
+        }
+    }
+
+    fn set_alarm(&mut self, lane: &Lane, at: Timestamp) {
+        let Some(queue) = self.lanes.get_mut(lane) else { return };
+        if let Some(earlier) = queue.alarm {
+            if earlier <= at {
+                return;
+            }
+            self.alarms.remove(&(earlier, lane.clone()));
+        }
+        queue.alarm = Some(at);
+        self.alarms.insert((at, lane.clone()));
+    }
+
+    /// Puts a job where it goes.
+    pub(super) fn push(&mut self, id: QueueId, flow: Flow, place: Place, recipients: RecipientSet) {
         if recipients.is_empty() {
             return;
         }
-        let Out { ready, .. } = self.out.entry(id).or_default();
-        ready.add(&recipients);
-        let queue = self.lanes.entry(lane.clone()).or_default();
-        queue.ready.push_back(Job { id, recipients });
-        // The last to become idle has the warmest connection.
-        if let Some(worker) = queue.idle.last().copied()
-            && let Some(job) = self.pop_ready(&lane)
-        {
-            self.set_state(worker, WorkerState::Busy);
-            self.outbox.push_back(Dispatch::Hand { worker, job });
+        self.out.entry(id).or_default().ready.add(&recipients);
+        match place {
+            Place::Lane { lane, via } => self.push_ready(lane, Job { id, recipients, via, flow }),
+            Place::Unknown { domain, source } => {
+                self.seek(domain, source, Job { id, recipients, via: Via::default(), flow });
+            }
         }
+    }
+
+    /// Puts a job into its lane's queue, or into the hands of an idle worker.
+    pub(super) fn push_ready(&mut self, lane: Lane, job: Job) {
+        let Some(queue) = self.lanes.get_mut(&lane) else {
+            let pace = Pace::new(self.initial, self.routes.limits(&lane), self.now);
+            let mut queue = LaneQueue::new(pace);
+            queue.ready.push(job);
+            self.lanes.insert(lane.clone(), queue);
+            return self.feed(&lane);
+        };
+        queue.unused = None;
+        // The best idle worker has a connection that suits.
+        let near = queue.idle.len().saturating_sub(IDLE_LOOK);
+        let suits = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.via == job.via);
+        if let Some(at) = queue.idle.iter().rposition(suits).filter(|at| *at >= near) {
+            let worker = queue.idle.remove(at);
+            queue.idle.push(worker);
+        }
+        queue.ready.push(job);
         self.feed(&lane);
     }
 
     /// Takes the first job whose recipients are still wanted: a letter may have been dropped or have expired.
-    fn pop_ready(&mut self, lane: &Lane) -> Option<Job> {
+    fn pop_ready(&mut self, lane: &Lane, via: &Via) -> Option<Job> {
         let queue = self.lanes.get_mut(lane)?;
-        while let Some(job) = queue.ready.pop_front() {
+        if queue.pace.letters(self.now) == 0 {
+            return None;
+        }
+        while let Some(job) = queue.ready.pop(via) {
             if let Some(out) = self.out.get_mut(&job.id)
                 && out.ready.contains_all(&job.recipients)
             {
                 out.ready.subtract(&job.recipients);
                 out.running.add(&job.recipients);
+                queue.pace.count_letter(self.now);
                 return Some(job);
             }
         }
         None
     }
 
-    /// Opens workers for a site as far as it needs them and the limits allow.
+    /// Gives a lane's jobs to its idle workers, and opens more as far as it needs them and the limits allow.
     fn feed(&mut self, lane: &Lane) {
+        if let Some(queue) = self.lanes.get_mut(lane)
+            && queue.pace.is_stale(self.now)
+        {
+            queue.pace.set_limits(self.routes.limits(lane), self.now);
+        }
+        self.hand_to_idle(lane);
         while self.wants_worker(lane) {
             if self.workers.len() >= self.most_workers || self.in_line() > 0 {
-                return self.stand_in_line(lane);
+                self.stand_in_line(lane);
+                break;
             }
             self.open_worker(lane);
         }
+        if let Some(queue) = self.lanes.get(lane)
+            && !queue.ready.is_empty()
+            && let Some(at) = queue.pace.changes_at(self.now)
+        {
+            self.set_alarm(lane, at);
+        }
+    }
+
+    fn hand_to_idle(&mut self, lane: &Lane) {
+        while let Some(queue) = self.lanes.get(lane)
+            && !queue.ready.is_empty()
+            && let Some(worker) = queue.idle.last().copied()
+            && queue.open - queue.idle.len() < queue.pace.allowed(self.now)
+        {
+            // The last to become idle has the warmest connection.
+            let via = self.workers.get(&worker).map(|worker| worker.via.clone()).unwrap_or_default();
+            let Some(job) = self.pop_ready(lane, &via) else { return };
+            self.begin(worker, &job);
+            self.outbox.push_back(Dispatch::Hand { worker, job });
+        }
+    }
+
+    fn begin(&mut self, id: WorkerId, job: &Job) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.via = job.via.clone();
+        }
+        self.set_state(id, WorkerState::Busy);
     }
 
     fn wants_worker(&self, lane: &Lane) -> bool {
-        // The router is asked last: mostly there is no need.
-        let needs = |queue: &&LaneQueue| !queue.starved && queue.needs_one_more();
-        self.lanes.get(lane).filter(needs).is_some_and(|queue| queue.open < self.routes.limits(lane).connections.max(1))
+        let wants = |queue: &LaneQueue| {
+            !queue.starved && queue.needs_one_more(self.now) && queue.open < queue.pace.allowed(self.now)
+        };
+        self.lanes.get(lane).is_some_and(wants)
     }
 
     fn open_worker(&mut self, lane: &Lane) {
         self.last_worker += 1;
         let worker = WorkerId(self.last_worker);
-        self.lanes.entry(lane.clone()).or_default().open += 1;
-        self.workers.insert(worker, Worker { lane: lane.clone(), state: WorkerState::Free, jobs: 0 });
+        let Some(queue) = self.lanes.get_mut(lane) else { return };
+        queue.open += 1;
+        let opened = Worker { lane: lane.clone(), state: WorkerState::Free, jobs: 0, via: Via::default() };
+        self.workers.insert(worker, opened);
         self.outbox.push_back(Dispatch::OpenWorker { worker, lane: lane.clone() });
     }
 
@@ -286,6 +412,12 @@ impl Scheduler {
         worker.jobs >= if alone { JOBS_BEFORE_GIVING_WAY } else { 1 }
     }
 
+    /// Whether its lane has more workers than it may have now.
+    fn is_surplus(&self, worker: WorkerId) -> bool {
+        let queue = self.workers.get(&worker).and_then(|worker| self.lanes.get(&worker.lane));
+        queue.is_some_and(|queue| queue.open > queue.pace.allowed(self.now))
+    }
+
     /// All changes of a worker's state, so that the counts always agree.
     fn set_state(&mut self, id: WorkerId, state: WorkerState) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
@@ -313,9 +445,25 @@ impl Scheduler {
         }
     }
 
+    /// Forgets a lane that has nothing to do: at once where there is nothing to remember, else after a while.
     fn tidy(&mut self, lane: &Lane) {
-        if self.lanes.get(lane).is_some_and(|queue| queue.open == 0 && queue.ready.is_empty() && !queue.starved) {
-            self.lanes.remove(lane);
+        let Some(queue) = self.lanes.get(lane) else { return };
+        if queue.open > 0 || !queue.ready.is_empty() || queue.starved {
+            return;
         }
+        let since = queue.unused.unwrap_or(self.now);
+        let until = queue.pace.dead_until().max(Some(since)).unwrap_or(since).after(REMEMBERED);
+        if queue.pace.is_plain(self.initial, self.now) || until <= self.now {
+            if let Some(queue) = self.lanes.remove(lane)
+                && let Some(at) = queue.alarm
+            {
+                self.alarms.remove(&(at, lane.clone()));
+            }
+            return;
+        }
+        if let Some(queue) = self.lanes.get_mut(lane) {
+            queue.unused = Some(since);
+        }
+        self.set_alarm(lane, until);
     }
 }
