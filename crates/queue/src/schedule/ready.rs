@@ -26,7 +26,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// By the user who submitted it, else by the sender's address.
+    /// By the user who submitted it, else by the sender's address. One of many letters comes behind those that are not,
+    /// unless its sender has said otherwise (RFC 6710).
     pub fn of(letter: &Letter) -> Self {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
@@ -35,7 +36,10 @@ impl Flow {
             (None, ReversePath::Mailbox(mailbox)) => mailbox.hash(&mut hasher),
             (None, ReversePath::Null) => {}
         }
-        Self { priority: letter.params.mt_priority.unwrap_or(0), sender: hasher.finish() }
+        Self {
+            priority: letter.params.mt_priority.unwrap_or(if letter.bulk { -1 } else { 0 }),
+            sender: hasher.finish(),
+        }
     }
 
     fn class(self) -> usize {
