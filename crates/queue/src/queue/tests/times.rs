@@ -87,6 +87,23 @@ async fn a_letter_that_must_be_delivered_by_a_time_goes_back_then() {
 }
 
 #[tokio::test]
+async fn who_wants_to_hear_of_a_delay_is_told_at_that_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open(&dir);
+    let mut new = letter("alice@near.example", &["bob@far.example"]);
+    new.params.by = Some(DeliverBy { seconds: 1, mode: ByMode::Notify, trace: false });
+    let id = submit(&queue, new).await;
+    let due = queue.inner.load(id).unwrap().letter.late_from().unwrap();
+    carry(&queue, vec![deferred()]).await;
+    let (mut worker, report) = next(&queue).await;
+    let text = text_of(&report);
+    assert!(report.letter.from.is_null() && text.contains("Action: delayed"), "{text}");
+    assert!(Timestamp::now() >= due, "not before its time");
+    worker.finish(report, Outcome { recipients: vec![delivered()] });
+    until("the report is gone, and the letter goes on", || queue.count() == 1).await;
+}
+
+#[tokio::test]
 async fn what_is_sent_to_many_is_known_by_its_header() {
     let dir = tempfile::tempdir().unwrap();
     let House { queue, .. } = open(&dir);
