@@ -86,11 +86,19 @@ fn from_u_labels(text: &str) -> Result<Domain, AddressError> {
     if unicode.len() > LONGEST {
         return Err(AddressError::LongDomain);
     }
-    let ascii = uts46
-        .to_ascii(text.as_bytes(), DENIED, Hyphens::CheckFirstLast, DnsLength::Ignore)
-        .map_err(|_| AddressError::BadDomain)?;
+    let ascii = a_labels(text)?;
     check(&ascii)?;
+    // What is shown must be the same name again: a label such as `xn--…ǈ` is not.
+    if a_labels(&unicode)? != ascii {
+        return Err(AddressError::BadDomain);
+    }
     Ok(Domain { ascii: ascii.into(), unicode: Some(unicode.into()) })
+}
+
+fn a_labels(text: &str) -> Result<Cow<'_, str>, AddressError> {
+    Uts46::new()
+        .to_ascii(text.as_bytes(), DENIED, Hyphens::CheckFirstLast, DnsLength::Ignore)
+        .map_err(|_| AddressError::BadDomain)
 }
 
 /// The grammar and the lengths, for a name in ASCII. `xn--` before what is no Punycode is let through: it is a name that

@@ -215,3 +215,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_name_that_is_shown_as_another_is_none() {
+    let text = "XN--XN--lll-mXlzXN--XN--lll-mX-lll\u{1c8}";
+    assert_eq!(text.parse::<Domain>().map(|domain| domain.to_string()), Err(AddressError::BadDomain));
+}
