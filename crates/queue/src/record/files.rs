@@ -69,13 +69,19 @@ fn unpack(file: File) -> Box<dyn Read> {
 
 /// What was put away, the oldest first. A file that is there plain and packed is given packed: it is complete.
 pub(super) fn put_away(dir: &Path) -> io::Result<Vec<Old>> {
-    let mut files: Vec<Old> = std::fs::read_dir(dir)?.flatten().filter_map(|entry| Old::read(entry.path())).collect();
+    let mut files = list(dir)?;
+    // While a file is being packed, one look at the folder may come too early for the one form and too late for the other.
+    files.append(&mut list(dir)?);
     files.sort();
     files.reverse();
     // Packed stands before plain now.
     files.dedup_by(|next, kept| next.stamp == kept.stamp);
     files.reverse();
     Ok(files)
+}
+
+fn list(dir: &Path) -> io::Result<Vec<Old>> {
+    Ok(std::fs::read_dir(dir)?.flatten().filter_map(|entry| Old::read(entry.path())).collect())
 }
 
 /// All of them, the one that is plain beside its packed form included, and what a pack that was cut off left behind.
