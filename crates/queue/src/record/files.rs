@@ -89,7 +89,9 @@ pub(super) fn leftovers(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let kept = put_away(dir)?;
     let all = std::fs::read_dir(dir)?.flatten().map(|entry| entry.path());
     let is_unfinished = |path: &Path| path.to_str().is_some_and(|path| path.ends_with(UNFINISHED));
-    let is_double = |path: &Path| Old::read(path.to_owned()).is_some_and(|old| !kept.contains(&old));
+    // What was put away since `kept` was listed has no other form, and stays.
+    let has_other = |old: &Old| kept.iter().any(|kept| kept.stamp == old.stamp && kept != old);
+    let is_double = |path: &Path| Old::read(path.to_owned()).is_some_and(|old| has_other(&old));
     Ok(all.filter(|path| is_unfinished(path) || is_double(path)).collect())
 }
 
