@@ -1,8 +1,9 @@
 //! Points of time as FUTURERELEASE writes them: `date-time` of RFC 3339 §5.6, to the second.
 
-/// Days from 0000-03-01 to 1970-01-01.
-const EPOCH: i64 = 719_468;
-const DAY: i64 = 86_400;
+use jiff::SignedDuration;
+use jiff::civil::{DateTime, date};
+
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 
 /// Seconds since 1970-01-01 UTC. `None`: no such time, or one before 1970. Fractions of a second are dropped; a leap second
 /// is the one after it.
@@ -11,25 +12,24 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
     let clock = rest.strip_prefix(['T', 't'])?;
     let (year, month, day) = triple(date, b'-', 4)?;
     let (hour, minute, second) = triple(clock.get(..8)?, b':', 2)?;
-    let last = days_in(year, month)?;
-    if !(1..=last).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if second > 60 {
         return None;
     }
     let offset = offset(fraction(clock.get(8..)?)?)?;
-    let local = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second;
+    let minutes = DateTime::new(year, short(month)?, short(day)?, short(hour)?, short(minute)?, 0, 0).ok()?;
+    let local = minutes.duration_since(EPOCH).as_secs() + i64::from(second);
     u64::try_from(local - offset).ok()
 }
 
 /// The same, in UTC. Years beyond 9999 have no form there: the last second before them stands for all.
 pub(crate) fn write(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX).min(253_402_300_799);
-    let (year, month, day) = civil(seconds / DAY);
-    let (hour, minute, second) = (seconds % DAY / 3600, seconds % 3600 / 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let since = SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let last = date(9999, 12, 31).at(23, 59, 59, 0);
+    format!("{}Z", EPOCH.checked_add(since).unwrap_or(last))
 }
 
 /// Three numbers of two digits, the first of `first` digits, with `mark` between.
-fn triple(text: &str, mark: u8, first: usize) -> Option<(i64, i64, i64)> {
+fn triple(text: &str, mark: u8, first: usize) -> Option<(i16, i16, i16)> {
     let marked = |at: usize| text.as_bytes().get(at) == Some(&mark);
     if !marked(first) || !marked(first + 3) {
         return None;
@@ -37,9 +37,13 @@ fn triple(text: &str, mark: u8, first: usize) -> Option<(i64, i64, i64)> {
     Some((digits(text.get(..first)?)?, digits(text.get(first + 1..first + 3)?)?, digits(text.get(first + 4..)?)?))
 }
 
-fn digits(text: &str) -> Option<i64> {
+fn digits(text: &str) -> Option<i16> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if plain { text.parse().ok() } else { None }
+}
+
+fn short(number: i16) -> Option<i8> {
+    i8::try_from(number).ok()
 }
 
 /// What is behind a fraction of a second, if there is one.
@@ -62,36 +66,7 @@ fn offset(text: &str) -> Option<i64> {
     let (hour, minute) = text.get(1..)?.split_once(':')?;
     let (hours, minutes) = (digits(hour)?, digits(minute)?);
     let fits = hour.len() == 2 && minute.len() == 2 && hours <= 23 && minutes <= 59;
-    fits.then_some(sign * (hours * 3600 + minutes * 60))
-}
-
-fn days_in(year: i64, month: i64) -> Option<i64> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => Some(31),
-        4 | 6 | 9 | 11 => Some(30),
-        2 => Some(if leap { 29 } else { 28 }),
-        _ => None,
-    }
-}
-
-/// Days since 1970-01-01. Years are counted from March, so that the leap day is the last of them.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + of_year - EPOCH
-}
-
-/// The reverse of [`days`].
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + EPOCH;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let month = (from_march + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    (year, month, of_year - (153 * from_march + 2) / 5 + 1)
+    fits.then_some(sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60))
 }
 
 #[cfg(test)]

@@ -12,26 +12,20 @@ use std::sync::Arc;
 
 use super::Queue;
 use super::filter::{Filter, Selection};
-use super::inner::{Inner, Loaded, State};
+use super::inner::{Inner, Loaded};
 use super::operate::standing_of;
 use super::report::{Cause, EXPIRED_AGAIN};
+use super::settle::Written;
 use crate::bounce::{Ended, How, given_back};
 use crate::intake::Refusal;
 use crate::letter::{Hold, Letter, QueueId, Timestamp};
 use crate::record::{Event, Line};
-use crate::spool::{SpoolError, Ticket};
+use crate::spool::SpoolError;
 
 /// How many are changed under one lock.
 const PIECE: usize = 500;
 /// Reports that are written at once.
 const REPORTS_AT_ONCE: usize = 64;
-
-/// A letter whose change is on its way to the disk.
-struct Written {
-    id: QueueId,
-    update: u64,
-    ticket: Ticket<()>,
-}
 
 impl Queue {
     /// How many letters such a selection means now: a dry run. Reads them: blocks.
@@ -288,16 +282,6 @@ impl Inner {
             }
             None => line.write(),
         }
-    }
-
-    /// The spool gets the newest of a letter at hand; somebody waits for it.
-    fn write_course(&self, state: &mut State, id: QueueId) -> Option<Written> {
-        let warm = state.warm.get_mut(&id)?;
-        state.updates += 1;
-        let update = state.updates;
-        warm.unwritten = Some(update);
-        let ticket = self.spool.update_durably(id, crate::letter::codec::encode_state(&warm.course));
-        Some(Written { id, update, ticket })
     }
 
     fn until_durable(self: &Arc<Self>, written: Vec<Written>) -> Result<usize, Refusal> {

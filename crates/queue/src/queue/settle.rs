@@ -25,6 +25,13 @@ pub(super) const OURSELVES: &str = "gatepost";
 /// When those are looked at again who were said to go elsewhere, while the router says they do not.
 const MOVED_AGAIN: Duration = Duration::from_secs(60);
 
+/// A letter whose change is on its way to the disk.
+pub(super) struct Written {
+    pub id: QueueId,
+    pub update: u64,
+    pub ticket: Ticket<()>,
+}
+
 /// What an attempt came to for one recipient.
 struct Step {
     index: usize,
@@ -96,7 +103,7 @@ impl Inner {
 
     /// The spool gets what is in memory of this letter; a letter that is done leaves all.
     pub(super) fn write_back(self: &Arc<Self>, state: &mut State, id: QueueId) {
-        let Some(warm) = state.warm.get_mut(&id) else { return };
+        let Some(warm) = state.warm.get(&id) else { return };
         if !state.scheduler.contains(id) {
             // An operator dropped it while it was tried.
             if state.scheduler.is_quiet(id) {
@@ -105,17 +112,24 @@ impl Inner {
             return;
         }
         if warm.course.is_pending() {
-            state.updates += 1;
-            let update = state.updates;
-            warm.unwritten = Some(update);
-            let written = self.spool.update_durably(id, encode_state(&warm.course));
             // Weak: nobody need wait for this when the queue is dropped.
-            self.runtime.spawn(after_written(Arc::downgrade(self), id, update, written));
+            let written = self.write_course(state, id).map(|written| after_written(Arc::downgrade(self), written));
+            written.into_iter().for_each(|written| drop(self.runtime.spawn(written)));
         } else {
             self.spool.remove(id);
             state.scheduler.handle_removed(id);
             state.forget(id);
         }
+    }
+
+    /// The spool gets the newest of a letter at hand; somebody waits for it.
+    pub(super) fn write_course(&self, state: &mut State, id: QueueId) -> Option<Written> {
+        let warm = state.warm.get_mut(&id)?;
+        state.updates += 1;
+        let update = state.updates;
+        warm.unwritten = Some(update);
+        let ticket = self.spool.update_durably(id, encode_state(&warm.course));
+        Some(Written { id, update, ticket })
     }
 
     fn record_step(&self, now: Timestamp, letter: &Letter, site: &Site, step: &Step, said: &RecipientOutcome) {
@@ -155,9 +169,10 @@ pub(super) fn interruption() -> RecipientOutcome {
 }
 
 /// Once the spool can give it back as it is, the letter need not be in memory.
-async fn after_written(inner: Weak<Inner>, id: QueueId, update: u64, written: Ticket<()>) {
+async fn after_written(inner: Weak<Inner>, written: Written) {
+    let Written { id, update, ticket } = written;
     // Without room on the disk the spool remembers it, but does not give it back: then so do we.
-    if written.await.is_err() {
+    if ticket.await.is_err() {
         return;
     }
     let Some(inner) = inner.upgrade() else { return };
