@@ -8,6 +8,7 @@ mod config;
 mod crash;
 mod disk;
 mod failures;
+mod ills;
 mod inward;
 mod letters;
 mod life;

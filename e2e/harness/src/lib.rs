@@ -29,5 +29,5 @@ pub use letter::{base64, letter, to_crlf};
 pub use maildir::Maildir;
 pub use ports::free_port;
 pub use program::{Ended, Program, run};
-pub use sink::{Received, Sink, Stage};
+pub use sink::{Ill, Received, Sink, Stage};
 pub use wait::{wait_for, wait_until};

@@ -22,6 +22,9 @@ use crate::ports::free_port;
 use crate::wait::wait_until;
 
 mod dialog;
+mod ill;
+
+pub use ill::Ill;
 
 /// Where in the dialog an answer is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +39,7 @@ pub enum Stage {
     Data,
     /// The answer to the end of the letter, by DATA or BDAT.
     End,
+    Rset,
     Quit,
 }
 
@@ -72,7 +76,7 @@ impl Received {
 struct Rule {
     stage: Stage,
     contains: String,
-    reply: String,
+    ill: Ill,
     left: usize,
 }
 
@@ -193,8 +197,13 @@ impl Sink {
     /// Answers `reply` at `stage`, for lines that contain `contains`, the next `times` times. An empty reply closes
     /// the connection instead.
     pub fn answer(&self, stage: Stage, contains: &str, reply: &str, times: usize) {
-        let rule = Rule { stage, contains: contains.to_owned(), reply: reply.to_owned(), left: times };
-        lock(&self.state.rules).push(rule);
+        let ill = if reply.is_empty() { Ill::Close } else { Ill::Say(reply.to_owned()) };
+        self.ail(stage, contains, ill, times);
+    }
+
+    /// The same for whatever else a server may do instead of answering.
+    pub fn ail(&self, stage: Stage, contains: &str, ill: Ill, times: usize) {
+        lock(&self.state.rules).push(Rule { stage, contains: contains.to_owned(), ill, left: times });
     }
 
     /// Back to saying yes.

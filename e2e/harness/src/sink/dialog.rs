@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::{Received, Stage, State, lock};
+use super::{Ill, Received, Stage, State, lock};
 
-enum Wire {
+pub(super) enum Wire {
     Plain(TcpStream),
     Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
@@ -24,10 +24,10 @@ impl Read for Wire {
 }
 
 impl Wire {
-    fn write(&mut self, text: &str) -> Result<()> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self {
-            Wire::Plain(stream) => stream.write_all(text.as_bytes()),
-            Wire::Tls(stream) => stream.write_all(text.as_bytes()).and_then(|()| stream.flush()),
+            Wire::Plain(stream) => stream.write_all(bytes),
+            Wire::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         }
     }
 }
@@ -89,7 +89,7 @@ impl Dialog<'_> {
             "BDAT" => self.bdat(rest)?,
             "RSET" => {
                 self.reset();
-                self.reply("250 2.0.0 forgotten")?;
+                self.answer(Stage::Rset, &line, "250 2.0.0 forgotten")?;
             }
             "NOOP" => self.reply("250 2.0.0 nothing done")?,
             "QUIT" => {
@@ -231,13 +231,13 @@ impl Dialog<'_> {
         kept.rcpt.clear();
         for place in 0..count {
             let about = if self.state.lmtp { self.letter.to[place].clone() } else { self.letter.to.join(" ") };
-            let reply = self.ruled(Stage::End, &about).unwrap_or_else(|| "250 2.0.0 the sink has it".to_owned());
-            if reply.starts_with('2') {
+            let ill = self.ruled(Stage::End, &about);
+            if ill.as_ref().is_none_or(Ill::has_it) {
                 let range = if self.state.lmtp { place..place + 1 } else { 0..self.letter.to.len() };
                 kept.to.extend_from_slice(&self.letter.to[range.clone()]);
                 kept.rcpt.extend_from_slice(&self.letter.rcpt[range]);
             }
-            replies.push(reply);
+            replies.push(ill);
         }
         if !kept.to.is_empty() {
             lock(&self.state.received).push(kept);
@@ -249,7 +249,7 @@ impl Dialog<'_> {
             paused = self.state.resumed.wait(paused).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         drop(paused);
-        replies.iter().try_for_each(|reply| self.reply(reply))
+        replies.iter().try_for_each(|ill| self.say(ill.as_ref(), "250 2.0.0 the sink has it"))
     }
 
     fn reset(&mut self) {
@@ -263,17 +263,22 @@ impl Dialog<'_> {
     /// Says `yes`, or what a rule says. Whether it was a yes.
     fn answer(&mut self, stage: Stage, line: &str, yes: &str) -> Result<bool> {
         self.wait(stage);
-        match self.ruled(stage, line) {
-            None => self.reply(yes).map(|()| true),
-            Some(reply) => self.reply(&reply).map(|()| reply.starts_with(['2', '3'])),
+        let ill = self.ruled(stage, line);
+        self.say(ill.as_ref(), yes).map(|()| ill.is_none_or(|ill| ill.has_it()))
+    }
+
+    fn say(&mut self, ill: Option<&Ill>, yes: &str) -> Result<()> {
+        match ill {
+            None => self.reply(yes),
+            Some(ill) => ill.show(self.wire.get_mut(), yes),
         }
     }
 
-    fn ruled(&self, stage: Stage, line: &str) -> Option<String> {
+    fn ruled(&self, stage: Stage, line: &str) -> Option<Ill> {
         let mut rules = lock(&self.state.rules);
         let rule = rules.iter_mut().find(|r| r.stage == stage && r.left > 0 && line.contains(&r.contains))?;
         rule.left = rule.left.saturating_sub(1);
-        Some(rule.reply.clone())
+        Some(rule.ill.clone())
     }
 
     fn wait(&self, stage: Stage) {
@@ -285,10 +290,7 @@ impl Dialog<'_> {
     }
 
     fn reply(&mut self, text: &str) -> Result<()> {
-        if text.is_empty() {
-            return Err(ErrorKind::ConnectionAborted.into());
-        }
-        self.wire.get_mut().write(&format!("{text}\r\n"))
+        self.wire.get_mut().write(format!("{text}\r\n").as_bytes())
     }
 
     fn line(&mut self) -> Result<String> {
