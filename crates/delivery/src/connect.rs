@@ -205,8 +205,9 @@ pub(crate) async fn addresses_of(
         Host::Literal(AddressLiteral(ip)) => return Ok(vec![*ip]),
         Host::Domain(domain) => domain,
     };
-    let unroutable = |error| Trouble::unroutable(&Unroutable::Dns(error));
-    let addresses = mx::addresses(resolver, domain.as_ascii(), ip).await.map_err(unroutable)?;
+    // Not of one domain among many: all that goes by this server waits for its name.
+    let lost = |error| Trouble { unroutable: false, ..Trouble::unroutable(&Unroutable::Dns(error)) };
+    let addresses = mx::addresses(resolver, domain.as_ascii(), ip).await.map_err(lost)?;
     if addresses.is_empty() {
         // The name is the operator's, not the sender's: a mistake there can be mended, so nothing is bounced.
         let text = format!("the server {domain} that this mail is routed to has no address in the DNS");

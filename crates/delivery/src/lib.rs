@@ -17,7 +17,7 @@
 //! | `explain` | all of that in words, for one address |
 //! | `connect`, `dial`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
 //! | [`tls_policy`], `tls_memory` | how well a line must be protected and by which rule; where TLS failed lately |
-//! | `worker`, `remote`, `local` | letters meet connections and mailboxes |
+//! | `worker`, `kept`, `remote`, `local` | letters meet connections and mailboxes |
 //! | [`outcome`] | what a reply means for a recipient |
 //! | [`maildir`] | mailboxes on this machine |
 //! | [`send`] | one letter to one server, without a queue |
@@ -39,11 +39,11 @@ mod dial;
 mod drive;
 mod explain;
 mod finder;
+mod kept;
 mod local;
 pub mod maildir;
 pub mod mx;
 mod needs;
-mod open;
 pub mod outcome;
 mod place;
 mod remote;
@@ -128,7 +128,6 @@ impl Setup {
 /// The back door with its current configuration; shared by all workers.
 pub struct Delivery {
     state: ArcSwap<State>,
-    open: open::OpenSites,
 }
 
 impl fmt::Debug for Delivery {
@@ -141,7 +140,7 @@ impl Delivery {
     /// # Errors
     /// The operator's fault: the configuration contradicts itself, or a password or an authority cannot be used.
     pub fn new(setup: Setup) -> Result<Self, ConfigError> {
-        Ok(Self { state: ArcSwap::from_pointee(setup.state()?), open: open::OpenSites::default() })
+        Ok(Self { state: ArcSwap::from_pointee(setup.state()?) })
     }
 
     /// Takes a new configuration: the next attempts use it, those that run are not disturbed.

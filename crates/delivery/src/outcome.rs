@@ -16,7 +16,7 @@
 
 use std::io;
 
-use queue::{Outcome, RecipientOutcome, Verdict};
+use queue::{RecipientOutcome, Verdict};
 use smtp::client::{Closed, Delivery, Stage};
 use smtp::{Capabilities, Reply, Severity, TlsInfo};
 
@@ -38,7 +38,7 @@ pub struct Trouble {
     pub verdict: Verdict,
     /// No server answered at all.
     pub(crate) unreached: bool,
-    /// The DNS names no server.
+    /// The DNS names no server for the letter's domain.
     pub(crate) unroutable: bool,
 }
 
@@ -95,11 +95,6 @@ impl Trouble {
     pub(crate) fn outcome(&self) -> RecipientOutcome {
         let Self { reply, by, tls, verdict, .. } = self.clone();
         RecipientOutcome { verdict, reply, by, tls }
-    }
-
-    /// The same for all of an attempt's recipients.
-    pub(crate) fn for_all(&self, recipients: usize) -> Outcome {
-        Outcome { recipients: vec![self.outcome(); recipients] }
     }
 }
 

@@ -1,179 +1,28 @@
 //! Letters for other servers: on a kept connection where there is one, in as many transactions as the server wants.
+//!
+//! # Invariants
+//! - Each recipient has an outcome in the end.
+//! - The letter goes to one server at a time: to another only when nobody has it from this one.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use queue::{Attempt, Recipient, RecipientOutcome, Timestamp, Verdict, Via, Weather};
+use queue::{Attempt, Recipient, RecipientOutcome, Timestamp, Weather};
 use smtp::Reply;
 use smtp::client::{Closed, Delivery, Message, Stage};
 use smtp::server::Protocol;
 
 use crate::connect::State;
 use crate::content::Content;
-use crate::drive::{Connection, Line};
+use crate::kept::{Kept, trace};
 use crate::needs::{self, Fit, Needs};
-use crate::open::{OpenGuard, OpenPlace};
-use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many, verdict};
+use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many};
 use crate::place::Way;
 use crate::route::NextHop;
 use crate::weather::{is_not_now, of_delivery, of_trouble, stage_of, worse};
 
 /// Servers of a domain that may say "not now" to a letter in one attempt, before the last of them is believed.
 const MOST_PASSED: usize = 4;
-
-/// A connection between letters, with what is the same for all letters on it.
-pub(crate) struct Kept {
-    connection: Connection,
-    state: Arc<State>,
-    via: Via,
-    opened: Instant,
-    letters: u32,
-    by: String,
-    tls: String,
-    /// The server is one that the configuration names.
-    configured: bool,
-    protocol: Protocol,
-    hop: NextHop,
-    _open: OpenGuard,
-}
-
-impl Kept {
-    async fn open(
-        state: &Arc<State>,
-        place: &OpenPlace,
-        way: &Way,
-        passed: &[String],
-        anew: bool,
-    ) -> Result<Self, Trouble> {
-        let mut connection = state.open(way, passed, anew, &mut trace).await?;
-        let hop = &way.hop;
-        if let NextHop::Mx(domain) = hop {
-            connection.found_by_mx_of(domain.as_ascii());
-        }
-        let by = connection.peer().to_owned();
-        let tls = connection.tls_words();
-        tracing::debug!(peer = by, tls, "connection open");
-        Ok(Self {
-            connection,
-            state: state.clone(),
-            via: way.via.clone(),
-            opened: Instant::now(),
-            letters: 0,
-            by,
-            tls,
-            configured: matches!(hop, NextHop::Relay(_)),
-            protocol: match hop {
-                NextHop::Relay(relay) => relay.protocol,
-                _ => Protocol::Smtp,
-            },
-            hop: hop.clone(),
-            _open: place.count(),
-        })
-    }
-
-    /// Whether a letter for this next hop may go on this connection, which another may have opened: domains that share their
-    /// servers need not share their rules.
-    fn suits(&mut self, hop: &NextHop, requiretls: bool) -> bool {
-        if requiretls && self.letters > 0 && !self.connection.takes_requiretls() {
-            return false;
-        }
-        let (NextHop::Mx(domain), NextHop::Mx(before)) = (hop, &self.hop) else { return true };
-        if domain == before {
-            return true;
-        }
-        let policy = self.state.tls_policy(hop, &self.connection.server());
-        if !self.connection.meets(&policy) {
-            return false;
-        }
-        self.connection.found_by_mx_of(domain.as_ascii());
-        self.connection.set_policy(policy);
-        (self.tls, self.hop) = (self.connection.tls_words(), hop.clone());
-        true
-    }
-
-    /// Whether the next letter should have a new connection.
-    pub(crate) fn is_spent(&self, current: &Arc<State>) -> bool {
-        !Arc::ptr_eq(&self.state, current)
-            || self.letters >= self.state.config.letters_per_connection
-            || self.connection.session().letters_left() == Some(0)
-            || self.opened.elapsed() >= self.state.config.connection_age
-    }
-
-    pub(crate) fn idle(&self) -> Duration {
-        self.state.config.idle
-    }
-
-    /// Returns when the server ends a connection on which nothing happens.
-    pub(crate) fn gone(&mut self) -> impl Future<Output = ()> {
-        self.connection.gone()
-    }
-
-    pub(crate) async fn quit(self) {
-        self.connection.quit(&mut trace).await;
-    }
-
-    /// RFC 9422 §4: RCPTMAX, or our own limit.
-    fn most_recipients(&self) -> usize {
-        let theirs = self.connection.session().recipients_max().unwrap_or(usize::MAX);
-        self.state.config.recipients_per_transaction.min(theirs).max(1)
-    }
-
-    fn outcome(&self, reply: Reply, ours: bool) -> RecipientOutcome {
-        let verdict = match verdict(&reply, self.configured) {
-            Verdict::Delivered => self.reaches(),
-            Verdict::Failed if self.wants_the_tls_that_failed(&reply) => {
-                // The next attempt tries the handshake again, however lately it failed.
-                if let Some(server) = self.connection.address() {
-                    self.state.tls_memory.forget(&server);
-                }
-                Verdict::Deferred
-            }
-            other => other,
-        };
-        let (reply, by) = if ours {
-            // Our own words say which server they are about.
-            let text = format!("{} ({})", reply.text(), self.by);
-            (reply.with_text(text), OURSELVES.into())
-        } else {
-            (reply, self.by.clone())
-        };
-        RecipientOutcome { verdict, reply, by, tls: self.tls.clone() }
-    }
-
-    /// RFC 3207 §4: 530, "Must issue a STARTTLS command first", from a server whose STARTTLS has just failed. That is the
-    /// connection's trouble and not the letter's.
-    fn wants_the_tls_that_failed(&self, reply: &Reply) -> bool {
-        let session = self.connection.session();
-        let offered = session.capabilities().is_some_and(|offered| offered.starttls);
-        reply.code.as_u16() == 530 && offered && session.tls().is_none()
-    }
-
-    /// What it means that this server has a letter (RFC 3461 §5.2.2).
-    fn reaches(&self) -> Verdict {
-        let capabilities = self.connection.session().capabilities();
-        match (capabilities.is_some_and(|offered| offered.dsn), self.protocol) {
-            (true, _) => Verdict::PassedOn,
-            (false, Protocol::Lmtp) => Verdict::Delivered,
-            (false, _) => Verdict::Relayed,
-        }
-    }
-
-    fn trouble(&self, closed: &Closed) -> Trouble {
-        self.connection.trouble(closed)
-    }
-}
-
-/// The dialog goes to the log, for those who want it.
-fn trace(line: Line<'_>) {
-    match line {
-        Line::Connected(peer) => tracing::debug!(peer, "connected"),
-        Line::Sent(command) => tracing::debug!(command, "sent"),
-        Line::Received(reply) => tracing::debug!(%reply, "received"),
-        Line::Tls(tls) => tracing::debug!(protocol = tls.protocol, cipher = tls.cipher, "tls"),
-    }
-}
 
 /// How one transaction ended.
 enum Ending {
@@ -183,128 +32,213 @@ enum Ending {
     Unfit(Reply),
 }
 
-/// What one attempt met.
-#[derive(Debug, Default)]
-pub(crate) struct Met {
-    /// What keeps all letters back that go the same way.
-    pub(crate) trouble: Option<Trouble>,
-    /// Where no server was asked for anything, nothing is known.
-    pub(crate) weather: Option<Weather>,
-}
+/// Recipients of one transaction, each with its position in the attempt.
+type Group<'a> = Vec<(usize, &'a Recipient)>;
 
-impl Met {
-    pub(crate) fn see(&mut self, weather: Weather) {
-        self.weather = Some(self.weather.map_or(weather, |before| worse(before, weather)));
-    }
-}
-
-/// Delivers to these recipients; puts what became of each at its position.
+/// Delivers to these recipients; puts what became of each at its position. Gives what was met; `None` where no server was
+/// asked for anything.
 pub(crate) async fn deliver(
     state: &Arc<State>,
-    place: &OpenPlace,
     way: &Way,
     line: &mut Option<Kept>,
     attempt: &Attempt,
     recipients: &[(usize, &Recipient)],
     outcomes: &mut [Option<RecipientOutcome>],
-) -> Met {
-    let mut met = Met::default();
-    if let Some(other) = line.take_if(|kept| kept.via != way.via) {
-        other.quit().await;
-    }
-    let mut waiting: VecDeque<(usize, &Recipient)> = recipients.iter().copied().collect();
-    let (mut tried_again, mut by_data) = (false, false);
-    let mut passed: Vec<String> = Vec::new();
-    let mut needs = Needs::default();
+) -> Option<Weather> {
     let requiretls = attempt.letter.params.requiretls;
-    if let Some(unfit) = line.take_if(|line| !line.suits(&way.hop, requiretls)) {
+    if let Some(unfit) = line.take_if(|kept| kept.via != way.via || !kept.suits(&way.hop, requiretls)) {
         unfit.quit().await;
     }
-    while !waiting.is_empty() {
-        let mut kept = match line.take() {
-            Some(kept) => kept,
-            None => match Kept::open(state, place, way, &passed, requiretls).await {
-                Ok(kept) => kept,
-                // No other server is better: the words of the one that was reached stand.
-                Err(trouble) if !passed.is_empty() => {
-                    waiting.iter().for_each(|(at, _)| put_if_none(outcomes, *at, trouble.outcome()));
-                    return met;
-                }
-                Err(trouble) => {
-                    waiting.iter().for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
-                    // Where domains have rules of their own, what one asks for in vain is not the trouble of the others.
-                    if trouble.is_of_tls() && !state.config.tls.domain.is_empty() {
-                        return met;
-                    }
-                    met.see(of_trouble(&trouble, way.is_one_of_many()));
-                    met.trouble = Some(trouble);
-                    return met;
-                }
-            },
+    let waiting = recipients.iter().copied().collect();
+    let (needs, passed) = (Needs::default(), Vec::new());
+    let mut passage = Passage {
+        state,
+        way,
+        attempt,
+        outcomes,
+        waiting,
+        needs,
+        passed,
+        tried_again: false,
+        by_data: false,
+        weather: None,
+    };
+    while !passage.waiting.is_empty() {
+        let kept = match line.take() {
+            Some(kept) => Some(kept),
+            None => passage.open().await,
         };
-        if by_data {
+        if let Some(kept) = kept {
+            *line = passage.transact(kept).await;
+        }
+    }
+    passage.weather
+}
+
+/// One letter's way to the servers of one hop.
+struct Passage<'a> {
+    state: &'a Arc<State>,
+    way: &'a Way,
+    attempt: &'a Attempt,
+    outcomes: &'a mut [Option<RecipientOutcome>],
+    /// Who was not asked about yet, or is to be asked about again.
+    waiting: VecDeque<(usize, &'a Recipient)>,
+    needs: Needs,
+    /// Servers that have said not now to this letter.
+    passed: Vec<String>,
+    /// A kept connection was of no use, and a new one took its place: that is done once.
+    tried_again: bool,
+    /// The server has refused BDAT.
+    by_data: bool,
+    weather: Option<Weather>,
+}
+
+impl<'a> Passage<'a> {
+    /// A new connection; without one nobody waits any more.
+    async fn open(&mut self) -> Option<Kept> {
+        let trouble = match Kept::open(self.state, self.way, &self.passed, self.requiretls()).await {
+            Ok(kept) => return Some(kept),
+            Err(trouble) => trouble,
+        };
+        // No other server is better: the words of the one that was reached stand.
+        let reached = !self.passed.is_empty();
+        for (at, _) in std::mem::take(&mut self.waiting) {
+            if !reached || self.outcomes.get(at).is_some_and(Option::is_none) {
+                self.put(at, trouble.outcome());
+            }
+        }
+        // Where domains have rules of their own, what one asks for in vain is not the trouble of the others.
+        let own_rule = trouble.is_of_tls() && !self.state.config.tls.domain.is_empty();
+        if !reached && !own_rule {
+            self.see(of_trouble(&trouble, self.way.is_one_of_many()));
+        }
+        None
+    }
+
+    /// One transaction, with as many recipients as the server takes. Gives the connection back where it is good for more.
+    async fn transact(&mut self, mut kept: Kept) -> Option<Kept> {
+        if self.by_data {
             kept.connection.forgo_bdat();
         }
-        let group: Vec<_> = waiting.drain(..kept.most_recipients().min(waiting.len())).collect();
-        let used_before = kept.letters > 0;
-        let ending = transaction(&mut kept, attempt, &mut needs, &group).await;
-        if used_before && !tried_again && is_dead(&ending, kept.connection.heard()) {
+        let group: Group<'a> = self.waiting.drain(..kept.most_recipients().min(self.waiting.len())).collect();
+        let fresh_may_help = kept.letters > 0 && !self.tried_again;
+        let ending = transaction(&mut kept, self.attempt, &mut self.needs, &group).await;
+        if fresh_may_help && is_dead(&ending, kept.connection.heard()) {
             tracing::debug!(peer = kept.by, "kept connection was closed by the server, opening a new one");
-            tried_again = true;
-            group.into_iter().rev().for_each(|one| waiting.push_front(one));
-            continue;
+            self.tried_again = true;
+            self.again(group);
+            return None;
         }
         match ending {
             Ending::Unfit(reply) => {
-                group.iter().for_each(|(at, _)| put(outcomes, *at, kept.outcome(reply.clone(), true)));
-                *line = Some(kept);
+                group.iter().for_each(|(at, _)| self.put(*at, kept.outcome(reply.clone(), true)));
+                Some(kept)
             }
             Ending::Silent(closed) => {
-                let trouble = kept.trouble(&closed);
-                group.iter().chain(&waiting).for_each(|(at, _)| put(outcomes, *at, trouble.outcome()));
-                met.see(Weather::Trouble);
-                return met;
+                self.give_up(&group, &kept.trouble(&closed));
+                None
             }
-            Ending::Said(delivery, alive) if used_before && !tried_again && is_not_now(&delivery) => {
-                // It may have had enough letters on one connection.
-                tried_again = true;
-                settle_group(&kept, delivery, &group, (None, false), outcomes);
-                group.into_iter().rev().for_each(|one| waiting.push_front(one));
-                if alive.is_ok() {
-                    kept.quit().await;
-                }
-            }
-            // RFC 5321 §5.1: the servers of a domain are tried "in this order, until a delivery attempt succeeds".
-            // RFC 8689 §4.2.1: nor has a server without REQUIRETLS the last word on a letter that wants it.
-            Ending::Said(delivery, alive)
-                if passed.len() < MOST_PASSED
-                    && is_by_mx(&way.hop)
-                    && (is_not_now(&delivery) || (requiretls && is_unprotected(&delivery))) =>
-            {
-                met.see(if is_not_now(&delivery) { Weather::Trouble } else { Weather::Fine });
-                let over = alive.as_ref().err().and_then(stage_of);
-                passed.push(kept.by.clone());
-                settle_group(&kept, delivery, &group, (over, false), outcomes);
-                group.into_iter().rev().for_each(|one| waiting.push_front(one));
-                if alive.is_ok() {
-                    kept.quit().await;
-                }
-            }
-            Ending::Said(delivery, alive) => {
-                met.see(of_delivery(&delivery, &alive));
-                let over = alive.as_ref().err().and_then(stage_of);
-                let no_bdat = !by_data && kept.connection.session().bdat_refused();
-                by_data |= no_bdat;
-                let again = settle_group(&kept, delivery, &group, (over, no_bdat), outcomes);
-                // As many as the server would take went; the others are next.
-                again.into_iter().rev().for_each(|one| waiting.push_front(one));
-                if alive.is_ok() {
-                    *line = Some(kept);
-                }
-            }
+            Ending::Said(delivery, alive) => self.hear(kept, delivery, alive, group, fresh_may_help).await,
         }
     }
-    met
+
+    /// What the server said decides whether it is asked again, another is asked, or it has the last word.
+    async fn hear(
+        &mut self,
+        kept: Kept,
+        delivery: Delivery,
+        alive: Result<(), Closed>,
+        group: Group<'a>,
+        fresh_may_help: bool,
+    ) -> Option<Kept> {
+        let not_now = is_not_now(&delivery);
+        if not_now && fresh_may_help {
+            // It may have had enough letters on one connection.
+            self.tried_again = true;
+        } else if self.may_pass() && (not_now || (self.requiretls() && is_unprotected(&delivery))) {
+            self.see(if not_now { Weather::Trouble } else { Weather::Fine });
+            self.passed.push(kept.by.clone());
+        } else {
+            return self.settle(kept, delivery, alive, &group);
+        }
+        self.put_replies(&kept, delivery, &group, alive.as_ref().err().and_then(stage_of), false);
+        self.again(group);
+        if alive.is_ok() {
+            kept.quit().await;
+        }
+        None
+    }
+
+    /// The server has had the last word; those that it did not want in this transaction are next.
+    fn settle(
+        &mut self,
+        kept: Kept,
+        delivery: Delivery,
+        alive: Result<(), Closed>,
+        group: &[(usize, &'a Recipient)],
+    ) -> Option<Kept> {
+        self.see(of_delivery(&delivery, &alive));
+        let over = alive.as_ref().err().and_then(stage_of);
+        let no_bdat = !self.by_data && kept.connection.session().bdat_refused();
+        self.by_data |= no_bdat;
+        let again = self.put_replies(&kept, delivery, group, over, no_bdat);
+        self.again(again);
+        alive.is_ok().then_some(kept)
+    }
+
+    /// Puts the replies where they belong; gives those recipients that should go into another transaction at once. `over`: the
+    /// stage at which the connection broke.
+    fn put_replies(
+        &mut self,
+        kept: &Kept,
+        delivery: Delivery,
+        group: &[(usize, &'a Recipient)],
+        over: Option<Stage>,
+        no_bdat: bool,
+    ) -> Group<'a> {
+        let taken = delivery.recipients.iter().any(|said| said.reply.is_positive());
+        let mut again = Vec::new();
+        for ((at, recipient), said) in group.iter().zip(delivery.recipients) {
+            let goes_by_data = no_bdat && said.stage == Stage::EndOfData && !said.reply.is_positive();
+            if goes_by_data || (taken && is_too_many(said.stage, &said.reply)) {
+                again.push((*at, *recipient));
+            }
+            let ours = over == Some(said.stage) || !kept.connection.heard();
+            self.put(*at, kept.outcome(said.reply, ours));
+        }
+        again
+    }
+
+    /// The connection ended without a word: for none of them anything else is tried.
+    fn give_up(&mut self, group: &[(usize, &Recipient)], trouble: &Trouble) {
+        let waiting = std::mem::take(&mut self.waiting);
+        group.iter().chain(&waiting).for_each(|(at, _)| self.put(*at, trouble.outcome()));
+        self.see(Weather::Trouble);
+    }
+
+    fn again(&mut self, group: Group<'a>) {
+        group.into_iter().rev().for_each(|one| self.waiting.push_front(one));
+    }
+
+    fn put(&mut self, at: usize, outcome: RecipientOutcome) {
+        if let Some(slot) = self.outcomes.get_mut(at) {
+            *slot = Some(outcome);
+        }
+    }
+
+    fn see(&mut self, weather: Weather) {
+        self.weather = Some(self.weather.map_or(weather, |before| worse(before, weather)));
+    }
+
+    fn requiretls(&self) -> bool {
+        self.attempt.letter.params.requiretls
+    }
+
+    /// RFC 5321 §5.1: the servers of a domain are tried "in this order, until a delivery attempt succeeds".
+    /// RFC 8689 §4.2.1: nor has a server without REQUIRETLS the last word on a letter that wants it.
+    fn may_pass(&self) -> bool {
+        self.passed.len() < MOST_PASSED && matches!(self.way.hop, NextHop::Mx(_))
+    }
 }
 
 async fn transaction(kept: &mut Kept, attempt: &Attempt, needs: &mut Needs, group: &[(usize, &Recipient)]) -> Ending {
@@ -364,41 +298,4 @@ fn is_unprotected(delivery: &Delivery) -> bool {
     let wants = |reply: &Reply| reply.enhanced.is_some_and(|code| matches!((code.subject, code.detail), (7, 10 | 30)));
     let unsent = |stage: Stage, reply: &Reply| stage == Stage::Mail && reply.is_permanent() && wants(reply);
     !delivery.recipients.is_empty() && delivery.recipients.iter().all(|said| unsent(said.stage, &said.reply))
-}
-
-fn is_by_mx(hop: &NextHop) -> bool {
-    matches!(hop, NextHop::Mx(_))
-}
-
-/// Puts the replies where they belong; gives those recipients that should go into another transaction at once.
-fn settle_group<'a>(
-    kept: &Kept,
-    delivery: Delivery,
-    group: &[(usize, &'a Recipient)],
-    (over, no_bdat): (Option<Stage>, bool),
-    outcomes: &mut [Option<RecipientOutcome>],
-) -> Vec<(usize, &'a Recipient)> {
-    let taken = delivery.recipients.iter().any(|said| said.reply.is_positive());
-    let mut again = Vec::new();
-    for ((at, recipient), said) in group.iter().zip(delivery.recipients) {
-        let goes_by_data = no_bdat && said.stage == Stage::EndOfData && !said.reply.is_positive();
-        if goes_by_data || (taken && is_too_many(said.stage, &said.reply)) {
-            again.push((*at, *recipient));
-        }
-        let ours = over == Some(said.stage) || !kept.connection.heard();
-        put(outcomes, *at, kept.outcome(said.reply, ours));
-    }
-    again
-}
-
-fn put_if_none(outcomes: &mut [Option<RecipientOutcome>], at: usize, outcome: RecipientOutcome) {
-    if let Some(slot @ None) = outcomes.get_mut(at) {
-        *slot = Some(outcome);
-    }
-}
-
-fn put(outcomes: &mut [Option<RecipientOutcome>], at: usize, outcome: RecipientOutcome) {
-    if let Some(slot) = outcomes.get_mut(at) {
-        *slot = Some(outcome);
-    }
 }

@@ -5,8 +5,8 @@
 //!   [`Config::letters_per_connection`], at [`Config::connection_age`], and when the configuration has changed.
 //! - A kept connection that turns out to be dead before the server said a word about the letter costs the letter nothing:
 //!   it goes out again on a new one, once.
-//! - When a site cannot be reached and no other connection to it is open, all letters that wait for it are deferred with
-//!   the same words, instead of each finding out anew.
+//! - Who waits for a site that cannot be reached is left alone: each attempt says what it met, and the queue sends nobody
+//!   where nobody is.
 //!
 //! [`Config::idle`]: crate::Config::idle
 //! [`Config::letters_per_connection`]: crate::Config::letters_per_connection
@@ -22,12 +22,14 @@ use tracing::Instrument;
 
 use crate::Delivery;
 use crate::connect::State;
+use crate::kept::Kept;
 use crate::local;
-use crate::outcome::{OURSELVES, Trouble};
+use crate::outcome::OURSELVES;
 use crate::place::Way;
-use crate::remote::{self, Kept, Met};
+use crate::remote;
 use crate::route::NextHop;
 use crate::search;
+use crate::weather::worse;
 
 /// Delivers until the queue is closed or `stop` turns true; then finishes the letters in hand and returns.
 pub async fn run(queue: Queue, delivery: Arc<Delivery>, stop: watch::Receiver<bool>) {
@@ -71,16 +73,10 @@ async fn work(delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Rece
             old.quit().await;
         }
         let span = tracing::debug_span!("attempt", id = %attempt.letter.id, site = ?worker.lane.site);
-        let tried = try_once(&delivery, &state, &worker, &mut line, &attempt).instrument(span);
-        let (outcome, met) = tried.await;
-        met.weather.into_iter().for_each(|weather| worker.weather(weather));
+        let tried = try_once(&state, &worker.lane.site, &mut line, &attempt).instrument(span);
+        let (outcome, weather) = tried.await;
+        weather.into_iter().for_each(|weather| worker.weather(weather));
         worker.finish(attempt, outcome);
-        if let Some(trouble) = met.trouble {
-            if delivery.open.none(&worker.lane.site) {
-                defer_waiting(&mut worker, &trouble).await;
-            }
-            break;
-        }
         next = if *stop.borrow() { None } else { following(&mut worker, &mut line, &mut stop).await };
     }
     if let Some(line) = line {
@@ -114,25 +110,21 @@ struct Group<'a> {
 
 /// One attempt: an outcome for each of its recipients, and what was met.
 async fn try_once(
-    delivery: &Delivery,
     state: &Arc<State>,
-    worker: &Worker,
+    site: &Site,
     line: &mut Option<Kept>,
     attempt: &Attempt,
-) -> (Outcome, Met) {
+) -> (Outcome, Option<Weather>) {
     let mut outcomes = vec![None; attempt.recipients.len()];
-    let mut met = Met::default();
-    for Group { way, recipients } in groups(state, &worker.lane.site, attempt).await {
-        if let NextHop::Maildir(_) | NextHop::Catch(_) = way.hop {
+    let mut met: Option<Weather> = None;
+    for Group { way, recipients } in groups(state, site, attempt).await {
+        let here = if let NextHop::Maildir(_) | NextHop::Catch(_) = way.hop {
             local::deliver(state, attempt, &recipients, &mut outcomes).await;
-            met.see(Weather::Fine);
-            continue;
-        }
-        let place = delivery.open.of(&worker.lane.site);
-        let here = remote::deliver(state, &place, &way, line, attempt, &recipients, &mut outcomes).await;
-        here.weather.into_iter().for_each(|weather| met.see(weather));
-        // Trouble with a few of a provider's servers is no reason to keep letters back that go to others of them.
-        met.trouble = met.trouble.or(here.trouble.filter(|_| !way.is_one_of_many()));
+            Some(Weather::Fine)
+        } else {
+            remote::deliver(state, &way, line, attempt, &recipients, &mut outcomes).await
+        };
+        met = met.map_or(here, |before| Some(here.map_or(before, |here| worse(before, here))));
     }
     let recipients = outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(moved)).collect();
     (Outcome { recipients }, met)
@@ -162,14 +154,5 @@ fn moved() -> RecipientOutcome {
         reply: Reply::new(451, (4, 3, 5), "the route has changed; the letter will take the new one"),
         by: OURSELVES.into(),
         tls: String::new(),
-    }
-}
-
-/// Gives all letters that wait for this site the same answer.
-async fn defer_waiting(worker: &mut Worker, trouble: &Trouble) {
-    while let Some(attempt) = worker.take() {
-        let outcome = trouble.for_all(attempt.recipients.len());
-        worker.finish(attempt, outcome);
-        tokio::task::yield_now().await;
     }
 }

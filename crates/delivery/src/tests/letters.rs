@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dns::Zone;
 use queue::Verdict::{Deferred, Delivered, Failed, PassedOn, Relayed};
+use queue::Weather;
 use rustls::RootCertStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -13,7 +14,6 @@ use tokio::task::JoinHandle;
 use super::sink::{Script, Sink, count};
 use super::{House, setup, verdicts};
 use crate::Setup;
-use crate::open::OpenSites;
 
 fn relay(sink: &Sink, more: &str) -> String {
     format!("{more}\n[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{}\"\n", sink.port())
@@ -44,8 +44,8 @@ async fn a_letter_arrives_byte_for_byte_by_data_and_by_bdat() {
         let offers = [offers, vec!["8BITMIME"]].concat();
         let sink = Sink::new(Script { offers: offers.clone(), ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, ""));
-        let (outcomes, trouble) = house.send_body(&["ann@a.example"], &body).await;
-        assert_eq!((verdicts(&outcomes), trouble), (vec![Relayed], None), "{offers:?}");
+        let outcomes = house.send_body(&["ann@a.example"], &body).await;
+        assert_eq!(verdicts(&outcomes), [Relayed], "{offers:?}");
         assert!(sink.seen.letters()[0].body == body, "{offers:?}");
     }
 }
@@ -143,7 +143,7 @@ async fn a_refusal_in_the_middle_of_a_large_letter_is_heard() {
     .await;
     let mut house = House::new(&relay(&sink, ""));
     let body = b"0123456789012345678901234567890123456789\r\n".repeat(400_000);
-    let (outcomes, _) = house.send_body(&["ann@a.example"], &body).await;
+    let outcomes = house.send_body(&["ann@a.example"], &body).await;
     assert_eq!(outcomes[0].reply.to_string(), "552 5.3.4 far too large");
     assert_eq!(verdicts(&outcomes), [Failed]);
 }
@@ -214,11 +214,11 @@ async fn when_every_server_refuses_the_words_of_one_are_kept() {
         .a("mx.example", [127, 0, 0, 1]);
     let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
     let mut house = House::with(&config, zone, RootCertStore::empty());
-    let (outcomes, trouble) = house.send_body(&["ann@a.example"], b"x\r\n").await;
+    let outcomes = house.send_body(&["ann@a.example"], b"x\r\n").await;
     assert_eq!(verdicts(&outcomes), [Deferred]);
     assert_eq!(outcomes[0].reply.to_string(), "554 5.7.1 not you");
     assert!(outcomes[0].by.starts_with("mx.example [127.0.0.1]"), "{}", outcomes[0].by);
-    assert!(trouble.is_some());
+    assert_eq!(house.weather, Some(Weather::Trouble));
 }
 
 #[tokio::test]
@@ -252,8 +252,7 @@ async fn an_address_literal_of_our_own_is_a_loop() {
     let sink = Sink::new(Script::default()).await;
     let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
     let setup = Setup { listening: vec![sink.address], ..setup(&config, Zone::new(), RootCertStore::empty()) };
-    let mut house =
-        House { state: Arc::new(setup.state().unwrap()), open: OpenSites::default(), line: None, weather: None };
+    let mut house = House { state: Arc::new(setup.state().unwrap()), line: None, weather: None };
     let outcomes = house.send(&["ann@[127.0.0.1]"]).await;
     assert_eq!(verdicts(&outcomes), [Failed]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.4.6");
@@ -307,7 +306,7 @@ async fn an_empty_letter_is_a_letter() {
     for offers in [vec!["PIPELINING"], vec!["PIPELINING", "CHUNKING"]] {
         let sink = Sink::new(Script { offers, ..Script::default() }).await;
         let mut house = House::new(&relay(&sink, ""));
-        let (outcomes, _) = house.send_body(&["ann@a.example"], b"").await;
+        let outcomes = house.send_body(&["ann@a.example"], b"").await;
         assert_eq!(verdicts(&outcomes), [Relayed]);
     }
 }
@@ -399,7 +398,7 @@ fn large() -> Vec<u8> {
 async fn a_server_that_takes_nothing_is_given_up() {
     let (port, server) = stuck("").await;
     let config = format!("[timeout]\ndata_block = \"100ms\"\n[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{port}\"");
-    let (outcomes, _) = House::new(&config).send_body(&["ann@a.example"], &large()).await;
+    let outcomes = House::new(&config).send_body(&["ann@a.example"], &large()).await;
     assert_eq!(verdicts(&outcomes), [Deferred]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "4.4.2");
     server.abort();
@@ -411,7 +410,7 @@ async fn a_server_that_refuses_and_takes_nothing_more_is_heard_at_once() {
     let mut house = House::new(&format!("[[route]]\ndomain = \"*\"\nto = \"127.0.0.1:{port}\""));
     let large = large();
     let sent = tokio::time::timeout(Duration::from_secs(20), house.send_body(&["ann@a.example"], &large)).await;
-    let (outcomes, _) = sent.expect("long before the three minutes of data_block");
+    let outcomes = sent.expect("long before the three minutes of data_block");
     assert_eq!(outcomes[0].reply.to_string(), "552 5.3.4 far too large");
     assert_eq!(verdicts(&outcomes), [Failed]);
     server.abort();

@@ -14,8 +14,7 @@ use std::sync::Arc;
 
 use dns::Zone;
 use queue::{
-    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Site, Timestamp, Verdict,
-    Weather,
+    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Timestamp, Verdict, Weather,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
@@ -23,9 +22,8 @@ use smtp::{MailParams, RcptParams, ReversePath};
 
 use crate::Setup;
 use crate::connect::State;
-use crate::open::OpenSites;
-use crate::outcome::Trouble;
-use crate::remote::{self, Kept};
+use crate::kept::Kept;
+use crate::remote;
 
 fn setup(config: &str, zone: Zone, authorities: RootCertStore) -> Setup {
     Setup {
@@ -41,7 +39,6 @@ fn setup(config: &str, zone: Zone, authorities: RootCertStore) -> Setup {
 /// A house with no queue: letters are handed over one by one, on one connection as long as it lasts.
 struct House {
     state: Arc<State>,
-    open: OpenSites,
     line: Option<Kept>,
     /// What the last attempt said of the site.
     weather: Option<Weather>,
@@ -54,29 +51,26 @@ impl House {
 
     fn with(config: &str, zone: Zone, authorities: RootCertStore) -> Self {
         let state = setup(config, zone, authorities).state().unwrap();
-        Self { state: Arc::new(state), open: OpenSites::default(), line: None, weather: None }
+        Self { state: Arc::new(state), line: None, weather: None }
     }
 
     async fn send(&mut self, to: &[&str]) -> Vec<RecipientOutcome> {
-        self.send_body(to, b"Subject: hello\r\n\r\nbody\r\n").await.0
+        self.send_body(to, b"Subject: hello\r\n\r\nbody\r\n").await
     }
 
-    async fn send_body(&mut self, to: &[&str], body: &[u8]) -> (Vec<RecipientOutcome>, Option<Trouble>) {
+    async fn send_body(&mut self, to: &[&str], body: &[u8]) -> Vec<RecipientOutcome> {
         self.send_as(attempt(to, body)).await
     }
 
-    async fn send_as(&mut self, attempt: Attempt) -> (Vec<RecipientOutcome>, Option<Trouble>) {
+    async fn send_as(&mut self, attempt: Attempt) -> Vec<RecipientOutcome> {
         let way = self.state.way_to(&attempt.letter.recipients[0].address).await;
         let recipients: Vec<_> = attempt.letter.recipients.iter().enumerate().collect();
         let mut outcomes = vec![None; recipients.len()];
-        let place = self.open.of(&Site("test".into()));
         if let Some(line) = self.line.take_if(|line| line.is_spent(&self.state)) {
             line.quit().await;
         }
-        let met =
-            remote::deliver(&self.state, &place, &way, &mut self.line, &attempt, &recipients, &mut outcomes).await;
-        self.weather = met.weather;
-        (outcomes.into_iter().map(|outcome| outcome.expect("each recipient has an outcome")).collect(), met.trouble)
+        self.weather = remote::deliver(&self.state, &way, &mut self.line, &attempt, &recipients, &mut outcomes).await;
+        outcomes.into_iter().map(|outcome| outcome.expect("each recipient has an outcome")).collect()
     }
 }
 

@@ -23,7 +23,7 @@ async fn a_letter_that_needs_no_smtputf8_goes_without_it() {
     let sink = Sink::new(Script::default()).await;
     let mut house = relay(&sink);
     let body = "Subject: plain\r\n\r\nK\u{f6}rper\r\n".as_bytes();
-    let (outcomes, _) = house.send_as(attempt_with(&["ann@a.example"], body, utf8())).await;
+    let outcomes = house.send_as(attempt_with(&["ann@a.example"], body, utf8())).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(sink.seen.letters()[0].body == body);
     assert!(!sink.seen.commands().iter().any(|command| command.contains("SMTPUTF8")));
@@ -43,7 +43,7 @@ async fn a_letter_that_needs_smtputf8_goes_back() {
             "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Description: \u{fc}\r\n\r\n\r\n--b--\r\n",
         ),
     ] {
-        let (outcomes, _) = house.send_as(attempt_with(&[to], body.as_bytes(), utf8())).await;
+        let outcomes = house.send_as(attempt_with(&[to], body.as_bytes(), utf8())).await;
         assert_eq!(verdicts(&outcomes), [Failed], "{}", outcomes[0].reply);
         assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.6.7");
     }
@@ -55,7 +55,7 @@ async fn a_letter_that_is_called_binary_and_is_text_goes_as_text() {
     let sink = Sink::new(Script::default()).await;
     let mut house = relay(&sink);
     let body = format!("Subject: x\r\n\r\n.dot \u{e9}\r\n{}\r\n", "x".repeat(998)).repeat(600);
-    let (outcomes, _) = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), binary())).await;
+    let outcomes = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), binary())).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(sink.seen.letters()[0].body == body.as_bytes());
     assert!(sink.seen.commands().iter().any(|command| command.ends_with(" BODY=8BITMIME")));
@@ -73,7 +73,7 @@ async fn a_binary_letter_is_converted() {
         (&long, "xxx"),
     ] {
         let body = format!("Subject: x\r\n\r\n{body}");
-        let (outcomes, _) = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), binary())).await;
+        let outcomes = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), binary())).await;
         assert_eq!(verdicts(&outcomes), [Relayed], "{body:?}: {}", outcomes[0].reply);
         let letter = String::from_utf8(sink.seen.letters().pop().unwrap().body).unwrap();
         let (header, text) = letter.split_once("\r\n\r\n").unwrap();
@@ -99,7 +99,7 @@ async fn a_letter_in_8_bits_is_converted_for_a_server_without_them() {
     let body = format!("{head}\r\n{text}");
     for params in [eight_bit(), MailParams::default()] {
         let attempt = attempt_with(&["ann@a.example", "bob@a.example"], body.as_bytes(), params);
-        let (outcomes, _) = house.send_as(attempt).await;
+        let outcomes = house.send_as(attempt).await;
         assert_eq!(verdicts(&outcomes), [Relayed; 2], "{}", outcomes[0].reply);
         // The signature that breaks is named in the record.
         assert!(outcomes[1].reply.text().contains("breaks the DKIM-Signature of example.net"), "{}", outcomes[1].reply);
@@ -121,11 +121,11 @@ async fn a_letter_that_must_not_be_changed_goes_back_unless_nobody_said_that_it_
     let sink = Sink::new(old()).await;
     let mut house = relay(&sink);
     let body = "MIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\u{e9}\r\n--b--\r\n";
-    let (outcomes, _) = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), eight_bit())).await;
+    let outcomes = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), eight_bit())).await;
     assert_eq!(verdicts(&outcomes), [Failed]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.6.3");
     assert!(sink.seen.letters().is_empty());
-    let (outcomes, _) = house.send_body(&["ann@a.example"], body.as_bytes()).await;
+    let outcomes = house.send_body(&["ann@a.example"], body.as_bytes()).await;
     assert_eq!(verdicts(&outcomes), [Relayed]);
     assert!(sink.seen.letters()[0].body == body.as_bytes());
     assert_eq!(sink.seen.connections(), 1);
@@ -138,7 +138,7 @@ async fn a_letter_in_7_bits_is_the_same_everywhere() {
     for body in
         ["Subject: x\r\nContent-Transfer-Encoding: 7bit\r\n\r\nplain =\r\n", "Subject: \u{e9}\r\n\r\nplain =\r\n"]
     {
-        let (outcomes, _) = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), eight_bit())).await;
+        let outcomes = house.send_as(attempt_with(&["ann@a.example"], body.as_bytes(), eight_bit())).await;
         assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
         assert!(sink.seen.letters().pop().unwrap().body == body.as_bytes());
     }
@@ -158,7 +158,7 @@ async fn a_server_that_offers_chunking_and_knows_no_bdat_gets_data() {
         let mut house = relay(&sink);
         let body = format!("Subject: x\r\n\r\n{}\r\n", "x".repeat(size));
         for _ in 0..2 {
-            let (outcomes, _) = house.send_body(&["ann@a.example", "bob@a.example"], body.as_bytes()).await;
+            let outcomes = house.send_body(&["ann@a.example", "bob@a.example"], body.as_bytes()).await;
             assert_eq!(verdicts(&outcomes), [Relayed; 2], "{}", outcomes[0].reply);
         }
         let letters = sink.seen.letters();

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use dns::Zone;
 use queue::queue::{Filter, Summary};
-use queue::{NewLetter, Origin, Queue, QueueConfig, Recipient, RecipientState};
+
+use queue::{Bound, NewLetter, Origin, Queue, QueueConfig, Recipient, RecipientState};
 use rustls::RootCertStore;
 use smtp::{MailParams, RcptParams, ReversePath};
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -119,19 +118,19 @@ async fn an_idle_connection_is_kept_for_a_while_and_then_closed_with_quit() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_site_that_cannot_be_reached_is_asked_once_for_all_that_wait() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let house = Running::new(&relay(listener.local_addr().unwrap().port(), "connections_per_site = 1"));
-    for _ in 0..10 {
+async fn who_waits_for_a_site_that_takes_nobody_is_left_alone() {
+    let sink = Sink::new(Script::saying(|heard| heard.command.is_empty().then_some("421 4.3.2 not now"))).await;
+    let house = Running::new(&relay(sink.port(), "connections_per_site = 1"));
+    for _ in 0..20 {
         house.submit(&["ann@a.example"], LETTER).await;
     }
-    // One worker has connected and waits for a greeting; all letters are in the queue.
-    let (mut only, _) = listener.accept().await.unwrap();
-    only.write_all(b"421 4.3.2 not now\r\n").await.unwrap();
-    house.until("ten deferred letters", |house| house.list().iter().filter(|l| l.attempts == 1).count() == 10).await;
-    let last = house.list()[0].last.clone().unwrap();
+    let is_dead = |house: &Running| house.queue.lanes().iter().any(|lane| matches!(lane.bound, Bound::Dead { .. }));
+    house.until("a dead lane", is_dead).await;
+    let tried: Vec<_> = house.list().into_iter().filter(|letter| letter.attempts > 0).collect();
+    assert_eq!(tried.len(), sink.seen.connections());
+    assert!((1..10).contains(&tried.len()), "{}", tried.len());
+    let last = tried[0].last.clone().unwrap();
     assert_eq!((last.code, last.text.as_str()), (421, "not now"));
-    assert!(tokio::time::timeout(Duration::ZERO, listener.accept()).await.is_err(), "a second connection came");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

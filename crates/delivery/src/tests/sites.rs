@@ -110,7 +110,7 @@ async fn the_weather_is_what_the_site_was_like() {
         ("ann@down.example", Deferred, Weather::Dead),
         ("ann@lost.example", Deferred, Weather::Fine),
     ] {
-        let (outcomes, _) = house.send_as(attempt(&[to], LETTER)).await;
+        let outcomes = house.send_as(attempt(&[to], LETTER)).await;
         assert_eq!((verdicts(&outcomes), house.weather), (vec![verdict], Some(weather)), "{to}: {outcomes:?}");
     }
 }

@@ -28,11 +28,11 @@ fn mail_of(sink: &Sink) -> String {
 #[tokio::test]
 async fn a_letter_to_be_returned_is_not_given_to_a_server_that_knows_no_time() {
     let sink = Sink::new(Script::default()).await;
-    let (outcomes, _) = house(&sink).send_as(letter(ByMode::Return)).await;
+    let outcomes = house(&sink).send_as(letter(ByMode::Return)).await;
     assert_eq!(verdicts(&outcomes), [Failed]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.4.7");
     assert!(sink.seen.letters().is_empty() && mail_of(&sink).is_empty());
-    let (outcomes, _) = house(&sink).send_as(letter(ByMode::Notify)).await;
+    let outcomes = house(&sink).send_as(letter(ByMode::Notify)).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(!mail_of(&sink).contains("BY="));
 }
@@ -42,7 +42,7 @@ async fn a_letter_to_be_returned_is_not_given_to_a_server_that_knows_no_time() {
 async fn what_is_left_of_the_time_goes_along_and_a_hold_does_not() {
     let offers = vec!["PIPELINING", "DELIVERBY", "MT-PRIORITY", "FUTURERELEASE 60 2027-01-15T08:00:00Z"];
     let sink = Sink::new(Script { offers, ..Script::default() }).await;
-    let (outcomes, _) = house(&sink).send_as(letter(ByMode::Notify)).await;
+    let outcomes = house(&sink).send_as(letter(ByMode::Notify)).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     let mail = mail_of(&sink);
     assert!(mail.ends_with(" BY=-999999999;N MT-PRIORITY=3"), "{mail}");

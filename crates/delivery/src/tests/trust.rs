@@ -151,18 +151,18 @@ async fn a_letter_that_requires_tls_is_not_given_to_a_name_that_anyone_could_hav
         ..Script::default()
     };
     let sink = Sink::new(script("mx.example")).await;
-    let (outcomes, _) = mx(&sink, authority.roots()).send_as(letter()).await;
+    let outcomes = mx(&sink, authority.roots()).send_as(letter()).await;
     assert_eq!(verdicts(&outcomes), [Failed]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.7.10");
     assert!(sink.seen.letters().is_empty());
 
     // A name that the configuration gives, and the domain's own, are as good as their certificates.
-    let (outcomes, _) = route(&sink, "tls = \"required\"", authority.roots()).send_as(letter()).await;
+    let outcomes = route(&sink, "tls = \"required\"", authority.roots()).send_as(letter()).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     let sink = Sink::new(script("a.example")).await;
     let zone = Zone::new().a("a.example", [127, 0, 0, 1]);
     let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
-    let (outcomes, _) = House::with(&config, zone, authority.roots()).send_as(letter()).await;
+    let outcomes = House::with(&config, zone, authority.roots()).send_as(letter()).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(sink.seen.commands().iter().any(|command| command.ends_with(" REQUIRETLS")));
 }
@@ -182,13 +182,13 @@ async fn a_letter_that_requires_tls_goes_to_the_server_that_takes_it() {
         attempt_with(&["ann@a.example"], b"Subject: x\r\n\r\nx\r\n", params)
     };
     for _ in 0..4 {
-        let (outcomes, _) = House::with(&config, zone.clone(), authority.roots()).send_as(letter()).await;
+        let outcomes = House::with(&config, zone.clone(), authority.roots()).send_as(letter()).await;
         assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     }
     assert_eq!((lacking.seen.letters().len(), full.seen.letters().len()), (0, 4));
 
     let zone = Zone::new().a("a.example", [127, 0, 0, 1]);
-    let (outcomes, _) = House::with(&config, zone, authority.roots()).send_as(letter()).await;
+    let outcomes = House::with(&config, zone, authority.roots()).send_as(letter()).await;
     assert_eq!(verdicts(&outcomes), [Failed]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.7.30");
 }
@@ -212,7 +212,7 @@ async fn a_letter_that_requires_tls_has_a_line_of_its_own_where_the_open_one_wil
     let mut house = House::with(&config, zone, authority.roots());
     assert!(house.send(&["ann@a.example"]).await[0].tls.starts_with("none: the handshake failed: "));
     let params = MailParams { requiretls: true, ..MailParams::default() };
-    let (outcomes, _) = house.send_as(attempt_with(&["ann@a.example"], b"A: b\r\n\r\n", params)).await;
+    let outcomes = house.send_as(attempt_with(&["ann@a.example"], b"A: b\r\n\r\n", params)).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(sink.seen.letters()[1].tls && sink.seen.connections() == 3);
 }
@@ -226,7 +226,7 @@ async fn a_report_about_a_letter_that_requires_tls_is_not_lost_for_want_of_it() 
     let mut letter = queue::Letter::clone(&attempt.letter);
     letter.from = smtp::ReversePath::Null;
     attempt.letter = std::sync::Arc::new(letter);
-    let (outcomes, _) = mx(&sink, RootCertStore::empty()).send_as(attempt).await;
+    let outcomes = mx(&sink, RootCertStore::empty()).send_as(attempt).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(!sink.seen.commands().iter().any(|command| command.contains("REQUIRETLS")));
 }
