@@ -16,6 +16,7 @@ mod load;
 mod local;
 mod logins;
 mod metrics;
+mod operating;
 mod outward;
 mod ports;
 mod proxy;

@@ -13,7 +13,7 @@ use super::*;
 struct OneSite;
 
 impl Sites for OneSite {
-    fn place_of(&self, _: &Letter, _: &Recipient) -> Place {
+    fn place_of(&self, _: &Letter, _: &Recipient, _: Option<&str>) -> Place {
         Lane::of(Site("one".into())).into()
     }
     fn limits(&self, _: &Lane) -> queue::Limits {

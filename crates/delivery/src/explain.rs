@@ -54,7 +54,7 @@ impl Delivery {
     /// Where a letter to this address would go now. Asks the DNS; connects to nobody.
     pub async fn explain(&self, recipient: &Mailbox) -> Explained {
         let state = self.state();
-        let way = state.way_to(recipient).await;
+        let way = state.way_to(recipient, None).await;
         let (servers, trouble) = match servers(&state, &way).await {
             Ok(servers) => (servers, None),
             Err(trouble) => (Vec::new(), Some(trouble_words(&trouble))),

@@ -14,6 +14,7 @@
 //! | [`mx`] | domain → servers, from the DNS |
 //! | `finder`, `site`, `place`, `search` | domain → site, remembered for a while; many domains have one |
 //! | `dead`, `weather` | servers that could not be reached lately; what an attempt says of its site |
+//! | `redirect` | the way that an operator sends a letter, in place of its recipients' own |
 //! | `explain` | all of that in words, for one address |
 //! | `connect`, `dial`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
 //! | [`tls_policy`], `tls_memory` | how well a line must be protected and by which rule; where TLS failed lately |
@@ -46,6 +47,7 @@ pub mod mx;
 mod needs;
 pub mod outcome;
 mod place;
+mod redirect;
 mod remote;
 pub mod route;
 mod search;
@@ -72,6 +74,7 @@ pub use config::{Config, ConfigError};
 pub use drive::Line;
 pub use explain::{Explained, ServerExplained, TroubleExplained};
 pub use outcome::Trouble;
+pub use redirect::BadRedirect;
 pub use send::{SendTo, Sent, send_one};
 pub use worker::run;
 
@@ -159,14 +162,22 @@ impl Delivery {
         self.state.load().router.route(recipient)
     }
 
+    /// What an operator writes as the new way of letters, in the words that the queue keeps.
+    ///
+    /// # Errors
+    /// It is no target, or names a route that is not there.
+    pub fn redirect_target(&self, text: &str) -> Result<String, BadRedirect> {
+        self.state.load().router.redirect_target(text)
+    }
+
     fn state(&self) -> Arc<State> {
         self.state.load_full()
     }
 }
 
 impl Sites for Delivery {
-    fn place_of(&self, _: &Letter, recipient: &Recipient) -> Place {
-        self.state.load().place_of(&recipient.address)
+    fn place_of(&self, _: &Letter, recipient: &Recipient, redirect: Option<&str>) -> Place {
+        self.state.load().place_of(&recipient.address, redirect)
     }
 
     fn limits(&self, lane: &Lane) -> Limits {

@@ -38,8 +38,8 @@ impl Way {
 
 impl State {
     /// Where the letter belongs, as far as that is known.
-    pub(crate) fn place_of(&self, recipient: &Mailbox) -> Place {
-        let domain = match self.router.configured(recipient) {
+    pub(crate) fn place_of(&self, recipient: &Mailbox, redirect: Option<&str>) -> Place {
+        let domain = match self.router.configured(recipient, redirect) {
             Ok(site) => return Lane::of(site).into(),
             Err(domain) => domain.as_ascii(),
         };
@@ -50,8 +50,8 @@ impl State {
     }
 
     /// How the recipient is reached now.
-    pub(crate) async fn way_to(&self, recipient: &Mailbox) -> Way {
-        match self.router.route(recipient) {
+    pub(crate) async fn way_to(&self, recipient: &Mailbox, redirect: Option<&str>) -> Way {
+        match self.router.route_by(recipient, redirect) {
             (_, NextHop::Mx(domain)) => {
                 let Known { site, via, servers, .. } = self.find(&domain).await;
                 Way { site, via, hop: NextHop::Mx(domain), servers: Some(servers) }

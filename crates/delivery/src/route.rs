@@ -67,12 +67,12 @@ impl Login {
 }
 
 #[derive(Clone, Debug)]
-struct Way {
-    site: Site,
-    hop: NextHop,
+pub(crate) struct Way {
+    pub(crate) site: Site,
+    pub(crate) hop: NextHop,
 }
 
-type Relays = HashMap<Site, Arc<Relay>>;
+pub(crate) type Relays = HashMap<Site, Arc<Relay>>;
 
 /// The routes of one configuration.
 #[derive(Clone, Debug, Default)]
@@ -82,10 +82,12 @@ pub struct Router {
     any: Option<Way>,
     limits: HashMap<Site, usize>,
     default_limit: usize,
+    /// The servers that the configuration names.
+    pub(crate) relays: Relays,
 }
 
 #[derive(Clone, Debug)]
-enum Target {
+pub(crate) enum Target {
     Way(Way),
     Mx,
 }
@@ -106,15 +108,21 @@ impl Router {
             let target = router.target(config, route, &mut relays)?;
             router.insert(config, route, target)?;
         }
+        router.relays = relays;
         Ok(router)
     }
 
     /// The site and the next hop of this recipient. Where only the DNS knows the site, it is the domain's own.
     pub fn route(&self, recipient: &Mailbox) -> (Site, NextHop) {
-        match (self.way_of(recipient), &recipient.host) {
-            (Some(way), _) => (way.site.clone(), way.hop.clone()),
-            (None, Host::Domain(domain)) => (site(format!("mx:{}", domain.as_ascii())), NextHop::Mx(domain.clone())),
-            (None, Host::Literal(AddressLiteral(ip))) => (literal_site(*ip), NextHop::Literal(*ip)),
+        self.way_of(recipient).map_or_else(|| by_dns(&recipient.host), |way| (way.site.clone(), way.hop.clone()))
+    }
+
+    /// The same of a letter that an operator may have sent another way.
+    pub(crate) fn route_by(&self, recipient: &Mailbox, redirect: Option<&str>) -> (Site, NextHop) {
+        match redirect.and_then(|to| self.redirected(to)) {
+            None => self.route(recipient),
+            Some(Target::Way(way)) => (way.site, way.hop),
+            Some(Target::Mx) => by_dns(&recipient.host),
         }
     }
 
@@ -122,9 +130,14 @@ impl Router {
     ///
     /// # Errors
     /// The DNS has to be asked about this domain.
-    pub(crate) fn configured<'a>(&self, recipient: &'a Mailbox) -> Result<Site, &'a Domain> {
-        match (self.way_of(recipient), &recipient.host) {
-            (Some(way), _) => Ok(way.site.clone()),
+    pub(crate) fn configured<'a>(&self, recipient: &'a Mailbox, redirect: Option<&str>) -> Result<Site, &'a Domain> {
+        let site = match redirect.and_then(|to| self.redirected(to)) {
+            None => self.way_of(recipient).map(|way| way.site.clone()),
+            Some(Target::Way(way)) => Some(way.site),
+            Some(Target::Mx) => None,
+        };
+        match (site, &recipient.host) {
+            (Some(site), _) => Ok(site),
             (None, Host::Domain(domain)) => Err(domain),
             (None, Host::Literal(AddressLiteral(ip))) => Ok(literal_site(*ip)),
         }
@@ -144,6 +157,15 @@ impl Router {
     /// Workers that a site may have.
     pub fn limit(&self, site: &Site) -> usize {
         self.limits.get(site).copied().unwrap_or(self.default_limit)
+    }
+
+    /// The route of exactly this name, where there is one.
+    pub(crate) fn route_for(&self, domain: &RouteDomain) -> Option<Target> {
+        match domain {
+            RouteDomain::Exact(domain) => self.exact.get(domain).cloned(),
+            RouteDomain::Below(domain) => self.below.get(domain).cloned(),
+            RouteDomain::Any => self.any.clone().map(Target::Way),
+        }
     }
 
     fn target_of(&self, domain: &Domain) -> Option<&Target> {
@@ -226,6 +248,14 @@ impl Router {
     }
 }
 
+/// Where only the DNS knows the site, it is the domain's own.
+fn by_dns(host: &Host) -> (Site, NextHop) {
+    match host {
+        Host::Domain(domain) => (site(format!("mx:{}", domain.as_ascii())), NextHop::Mx(domain.clone())),
+        Host::Literal(AddressLiteral(ip)) => (literal_site(*ip), NextHop::Literal(*ip)),
+    }
+}
+
 fn site(key: String) -> Site {
     Site(key.into())
 }
@@ -234,7 +264,7 @@ fn literal_site(ip: IpAddr) -> Site {
     site(format!("mx:[{ip}]"))
 }
 
-fn maildir_site(kind: &str, folder: &Path) -> Site {
+pub(crate) fn maildir_site(kind: &str, folder: &Path) -> Site {
     site(format!("{kind}:{}", folder.display()))
 }
 
@@ -264,7 +294,7 @@ fn shared_way(relay: Relay, relays: &mut Relays) -> Way {
     Way { site, hop: NextHop::Relay(relay) }
 }
 
-fn key_of(relay: &Relay) -> String {
+pub(crate) fn key_of(relay: &Relay) -> String {
     let kind = match relay.protocol {
         Protocol::Smtp => "smtp",
         Protocol::Lmtp => "lmtp",

@@ -135,7 +135,7 @@ async fn groups<'a>(state: &State, site: &Site, attempt: &'a Attempt) -> Vec<Gro
     let mut groups: Vec<Group<'a>> = Vec::with_capacity(1);
     for (position, index) in attempt.recipients.iter().enumerate() {
         let Some(recipient) = attempt.letter.recipients.get(*index) else { continue };
-        let way = state.way_to(&recipient.address).await;
+        let way = state.way_to(&recipient.address, attempt.redirect.as_deref()).await;
         if way.site != *site {
             continue;
         }

@@ -17,10 +17,9 @@ use tokio::net::{UnixListener, UnixStream};
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub enum Request {
     Status,
-    /// One page: so many letters at most, after this one.
+    /// One page: at most `limit` letters after `after`.
     QueueList {
-        after: Option<queue::QueueId>,
-        most: usize,
+        filter: queue::Filter,
     },
     QueueShow {
         id: String,
@@ -40,9 +39,18 @@ pub enum Request {
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     Retry,
-    Hold { reason: String, until: Option<queue::Timestamp> },
+    Hold {
+        reason: String,
+        until: Option<queue::Timestamp>,
+    },
     Release,
-    Bounce { reason: String },
+    /// `to` is read as the target of a route; `None`: the letters go their own way again.
+    Redirect {
+        to: Option<String>,
+    },
+    Bounce {
+        reason: String,
+    },
     Drop,
 }
 

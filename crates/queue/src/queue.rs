@@ -14,6 +14,7 @@
 //! | `filter` | which letters an operator means |
 //! | `operate` | list, show |
 //! | `bulk` | retry, hold, release, give back, drop |
+//! | `redirect` | another way for letters than their recipients' own |
 //!
 //! # Invariants
 //! - The lock is held for a few map operations, never over a disk access or a question to the router for many recipients.
@@ -40,6 +41,7 @@ mod delay;
 mod filter;
 mod inner;
 mod operate;
+mod redirect;
 mod report;
 mod settle;
 mod sites;
@@ -64,6 +66,8 @@ pub struct Attempt {
     /// Indexes into `letter.recipients`.
     pub recipients: Vec<usize>,
     pub body: Body,
+    /// The way that an operator sent it, in place of its recipients' own.
+    pub redirect: Option<String>,
 }
 
 /// The queue in a few figures, at one moment.

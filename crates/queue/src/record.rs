@@ -62,6 +62,8 @@ pub enum Event {
     Held,
     /// Held no more.
     Released,
+    /// Sent another way by an operator, or with an empty `text` its own again.
+    Redirected,
     /// The sender was told: `report` is the report's own identifier.
     Report,
     /// A login that failed.
@@ -82,6 +84,7 @@ impl Event {
             Self::Dropped => "dropped",
             Self::Held => "held",
             Self::Released => "released",
+            Self::Redirected => "redirected",
             Self::Report => "report",
             Self::LoginFailed => "login_failed",
             Self::Problem => "problem",

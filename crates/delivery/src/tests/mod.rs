@@ -63,7 +63,7 @@ impl House {
     }
 
     async fn send_as(&mut self, attempt: Attempt) -> Vec<RecipientOutcome> {
-        let way = self.state.way_to(&attempt.letter.recipients[0].address).await;
+        let way = self.state.way_to(&attempt.letter.recipients[0].address, attempt.redirect.as_deref()).await;
         let recipients: Vec<_> = attempt.letter.recipients.iter().enumerate().collect();
         let mut outcomes = vec![None; recipients.len()];
         if let Some(line) = self.line.take_if(|line| line.is_spent(&self.state)) {
@@ -98,6 +98,7 @@ fn attempt_with(to: &[&str], body: &[u8], params: MailParams) -> Attempt {
         recipients: (0..letter.recipients.len()).collect(),
         letter: Arc::new(letter),
         body: Body::from_bytes(body.to_vec()),
+        redirect: None,
     }
 }
 

@@ -52,9 +52,9 @@ async fn a_place_is_unknown_until_the_dns_was_asked() {
     let delivery =
         Delivery::new(setup("", names().a("mx.host.example", [192, 0, 2, 1]), RootCertStore::empty())).unwrap();
     let recipient = "ann@one.example".parse().unwrap();
-    let Place::Unknown { domain, .. } = delivery.state().place_of(&recipient) else { panic!("known before") };
+    let Place::Unknown { domain, .. } = delivery.state().place_of(&recipient, None) else { panic!("known before") };
     let (site, via) = delivery.state().search(&domain).await;
-    let Place::Lane { lane, via: known } = delivery.state().place_of(&recipient) else { panic!("unknown after") };
+    let Place::Lane { lane, via: known } = delivery.state().place_of(&recipient, None) else { panic!("unknown after") };
     assert_eq!((&*lane.site.0, &*via.0), ("mx.host.example", "mx.host.example"));
     assert_eq!((lane.site, known), (site, via));
 }

@@ -17,6 +17,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use queue::QueueCommand;
+
 /// Gatepost moves mail: four SMTP ports, one durable queue, and plain words when something does not work.
 #[derive(Debug, Parser)]
 #[command(name = "gatepost", version, max_term_width = 80, after_help = EXIT_CODES)]
@@ -170,111 +172,6 @@ pub enum AccountCommand {
         #[command(flatten)]
         file: ConfigFile,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub enum QueueCommand {
-    /// What waits, where to, since when, and what the remote server said last
-    List {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        file: ConfigFile,
-    },
-    /// One letter: its recipients, its history, the remote server's own words
-    Show {
-        /// Its identifier, as `queue list` and the reply to the letter show it
-        id: String,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        file: ConfigFile,
-    },
-    /// Try letters now; those that are held stay so
-    Retry {
-        #[command(flatten)]
-        which: Which,
-    },
-    /// Have letters wait until they are released: neither tried nor given up
-    Hold {
-        #[command(flatten)]
-        which: Which,
-        /// Why, for those who look at the queue
-        #[arg(long, default_value = "held by an operator")]
-        reason: String,
-        /// End by itself after this time, such as 2h or 3d
-        #[arg(long = "for", value_name = "TIME", value_parser = ::queue::units::parse_duration)]
-        lasting: Option<std::time::Duration>,
-    },
-    /// End the hold of letters
-    Release {
-        #[command(flatten)]
-        which: Which,
-    },
-    /// Give letters back to their senders now, with a report
-    Bounce {
-        #[command(flatten)]
-        which: Which,
-        /// Why, for the senders to read
-        #[arg(long, default_value = "")]
-        reason: String,
-    },
-    /// Remove letters; nobody is told
-    Drop {
-        #[command(flatten)]
-        which: Which,
-    },
-}
-
-/// Which letters: by identifier, or all that fit what is given.
-#[derive(Debug, Args)]
-pub struct Which {
-    /// Their identifiers, as `queue list` shows them
-    #[arg(required_unless_present_any = ["all", "from", "to", "domain", "site", "state", "older"])]
-    pub ids: Vec<String>,
-    /// All that there are
-    #[arg(long, conflicts_with_all = ["ids", "from", "to", "domain", "site", "state", "older"])]
-    pub all: bool,
-    /// From this sender, or part of the address; `<>` for reports
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "ids")]
-    pub from: Option<String>,
-    /// To this recipient, or part of the address
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "ids")]
-    pub to: Option<String>,
-    /// With a recipient left in this domain
-    #[arg(long, conflicts_with = "ids")]
-    pub domain: Option<String>,
-    /// With a recipient left who is served by this site
-    #[arg(long, conflicts_with = "ids")]
-    pub site: Option<String>,
-    /// In this state
-    #[arg(long, value_enum, conflicts_with = "ids")]
-    pub state: Option<LetterState>,
-    /// Here for at least this time, such as 30m, 2h or 3d
-    #[arg(long, value_name = "TIME", value_parser = ::queue::units::parse_duration, conflicts_with = "ids")]
-    pub older: Option<std::time::Duration>,
-    /// Only say how many these are
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the count as JSON
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub file: ConfigFile,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum LetterState {
-    /// On the calendar
-    Waiting,
-    /// Due, but without a connection
-    Ready,
-    /// Being tried
-    Trying,
-    /// Held by an operator
-    Held,
 }
 
 #[derive(Debug, Args)]

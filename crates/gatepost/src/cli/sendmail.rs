@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use smtp::{Domain, Mailbox};
 
-use super::{ConfigFile, QueueCommand};
+use super::ConfigFile;
+use super::queue::{LetterFilter, List, QueueCommand};
 use crate::config::{self, Loaded};
 use crate::control::{self, Request};
 use crate::exit::sysexits;
@@ -57,8 +58,9 @@ fn act(options: Options) -> Result<(), Refused> {
     let path = options.config.clone().or_else(|| std::env::var("GATEPOST_CONFIG").ok());
     let path = PathBuf::from(path.unwrap_or_else(|| "/etc/gatepost/gatepost.toml".to_owned()));
     if options.mode == Mode::PrintQueue {
-        let list = QueueCommand::List { json: false, file: ConfigFile { config: path } };
-        return super::queue::run(list).map_err(|fault| Refused(sysexits::TEMPFAIL, fault.message));
+        let file = ConfigFile { config: path };
+        let list = List { filter: LetterFilter::default(), limit: None, json: false, file };
+        return super::queue::run(QueueCommand::List(list)).map_err(|fault| Refused(sysexits::TEMPFAIL, fault.message));
     }
     let loaded = config::read(&path).map_err(|fault| Refused(sysexits::CONFIG, fault.message))?;
     let dropbox = Dropbox::new(&loaded.config.server.data_dir);

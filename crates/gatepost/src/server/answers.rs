@@ -13,9 +13,9 @@ impl Answers for Server {
     async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Status => self.status(),
-            Request::QueueList { after, most } => {
+            Request::QueueList { filter } => {
                 let queue = self.rooms.queue.clone();
-                let page = Filter { after, limit: Some(most.min(PAGE_MOST)), ..Filter::default() };
+                let page = Filter { limit: Some(filter.limit.unwrap_or(PAGE_MOST).min(PAGE_MOST)), ..filter };
                 blocking(move || json(&queue.list(&page))).await
             }
             Request::QueueShow { id } => match id.parse::<QueueId>() {
@@ -27,6 +27,11 @@ impl Answers for Server {
             },
             Request::QueueChange { change: what, letters, dry_run } => {
                 let queue = self.rooms.queue.clone();
+                // A wrong target is refused before anything changes.
+                let what = match self.rooms.understood(what) {
+                    Ok(what) => what,
+                    Err(error) => return Response::Error(error.to_string()),
+                };
                 blocking(
                     move || if dry_run { count(queue.matching(&letters)) } else { change(&queue, &what, &letters) },
                 )
@@ -58,6 +63,7 @@ fn change(queue: &Queue, change: &Change, letters: &Selection) -> Response {
         Change::Retry => Ok(queue.retry(letters)),
         Change::Hold { reason, until } => queue.hold(letters, reason, *until),
         Change::Release => queue.release(letters),
+        Change::Redirect { to } => queue.redirect(letters, to.as_deref()),
         Change::Bounce { reason } => queue.bounce(letters, reason),
         Change::Drop => queue.drop(letters),
     };

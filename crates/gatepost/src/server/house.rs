@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::{addresses, state_db, tls};
 use crate::config::Config;
+use crate::control::Change;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::resolver::Hickory;
@@ -67,6 +68,14 @@ impl Rooms {
 
     pub fn start_delivery(&self, stop: watch::Receiver<bool>) {
         tokio::spawn(delivery::run(self.queue.clone(), Arc::clone(&self.delivery), stop));
+    }
+
+    /// A change as the queue keeps it: the target of a redirection is looked at, and written in one way.
+    pub fn understood(&self, change: Change) -> Result<Change, delivery::BadRedirect> {
+        Ok(match change {
+            Change::Redirect { to: Some(to) } => Change::Redirect { to: Some(self.delivery.redirect_target(&to)?) },
+            other => other,
+        })
     }
 
     /// Everything that can fail of taking over a configuration.

@@ -101,7 +101,7 @@ impl Queue {
 
 impl Inner {
     /// Those meant, with what is known of them, in pieces; sums up what `change` gives.
-    fn each_piece(
+    pub(super) fn each_piece(
         self: &Arc<Self>,
         selection: &Selection,
         mut change: impl FnMut(Timestamp, Vec<(QueueId, Option<Loaded>)>) -> Result<usize, Refusal>,
@@ -284,7 +284,7 @@ impl Inner {
         }
     }
 
-    fn until_durable(self: &Arc<Self>, written: Vec<Written>) -> Result<usize, Refusal> {
+    pub(super) fn until_durable(self: &Arc<Self>, written: Vec<Written>) -> Result<usize, Refusal> {
         let count = written.len();
         let mut durable = Vec::with_capacity(count);
         let mut trouble = Ok(());

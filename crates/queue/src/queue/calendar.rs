@@ -76,7 +76,7 @@ impl Inner {
         let room = self.lock().has_room_for(loaded.letter.size);
         let body = if room { self.spool.body(id).and_then(|body| body.warm().ok()) } else { None };
         let now = Timestamp::now();
-        let (due, next, delayed) = {
+        let (due, next, delayed, redirect) = {
             let mut state = self.lock();
             if !state.scheduler.is_loading(id) {
                 // An operator was faster.
@@ -89,10 +89,10 @@ impl Inner {
             let course = state.warm.get(&id).map_or(&loaded.course, |warm| &warm.course);
             let delay = state.delay_due(&loaded.letter, course).filter(|due| *due > now);
             let next = next.into_iter().chain(delay).min();
-            (due, next, state.delayed(&loaded, now))
+            (due, next, state.delayed(&loaded, now), course.redirect.clone())
         };
         let letter = Arc::clone(&loaded.letter);
-        let (jobs, flow) = (self.jobs(&letter, due.iter()), Flow::of(&letter));
+        let (jobs, flow) = (self.jobs(&letter, redirect.as_deref(), due.iter()), Flow::of(&letter));
         let mut state = self.lock();
         if !state.scheduler.is_loading(id) {
             return;

@@ -331,8 +331,8 @@ impl Inner {
 }
 
 impl Warm {
-    /// The letter for an attempt on these recipients, with their state as it is now.
-    pub fn give(&mut self, recipients: &RecipientSet) -> (Arc<Letter>, Option<Body>) {
+    /// The letter for an attempt on these recipients, with their state as it is now; and the way that an operator sent it.
+    pub fn give(&mut self, recipients: &RecipientSet) -> (Arc<Letter>, Option<Body>, Option<String>) {
         for index in recipients.iter() {
             let (Some(recipient), Some(progress)) = (self.letter.recipients.get(index), self.course.states.get(index))
             else {
@@ -345,7 +345,7 @@ impl Warm {
                 recipient.state = progress.state.clone();
             }
         }
-        (Arc::clone(&self.letter), self.body.clone())
+        (Arc::clone(&self.letter), self.body.clone(), self.course.redirect.clone())
     }
 }
 

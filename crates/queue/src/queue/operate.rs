@@ -133,7 +133,8 @@ impl Inner {
     /// Whether it is one of those looked for; the site is asked of the router last.
     pub fn matches(&self, filter: &Filter, loaded: &Loaded, standing: Standing) -> bool {
         let site = |site: &String| {
-            loaded.pending().any(|recipient| match self.sites.place_of(&loaded.letter, recipient) {
+            let redirect = loaded.course.redirect.as_deref();
+            loaded.pending().any(|recipient| match self.sites.place_of(&loaded.letter, recipient, redirect) {
                 Place::Lane { lane, .. } => lane.site.0.eq_ignore_ascii_case(site),
                 Place::Unknown { domain, .. } => domain.eq_ignore_ascii_case(site),
             })

@@ -89,7 +89,8 @@ impl Inner {
         let moved = recipients.iter().zip(said).filter(|(_, said)| said.verdict == Verdict::Moved);
         let moved = moved.map(|(index, _)| index);
         // A bug of the router must not leave the letter held as being tried: it is looked at again later.
-        let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, moved))).unwrap_or_default();
+        let redirect = self.lock().warm.get(&letter.id).and_then(|warm| warm.course.redirect.clone());
+        let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, redirect.as_deref(), moved))).unwrap_or_default();
         let elsewhere = |place: &Place| !matches!(place, Place::Lane { lane: to, .. } if to == lane);
         jobs.into_iter().filter(|(place, _)| elsewhere(place)).collect()
     }

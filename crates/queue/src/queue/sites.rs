@@ -79,7 +79,8 @@ pub enum Weather {
 
 /// What the queue asks the router; decided anew at each attempt.
 pub trait Sites: Send + Sync + fmt::Debug {
-    fn place_of(&self, letter: &Letter, recipient: &Recipient) -> Place;
+    /// `redirect` is what an operator said of this letter: the way to go in place of the recipient's own.
+    fn place_of(&self, letter: &Letter, recipient: &Recipient, redirect: Option<&str>) -> Place;
     fn limits(&self, lane: &Lane) -> Limits;
 }
 

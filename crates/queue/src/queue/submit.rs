@@ -59,7 +59,7 @@ impl Inner {
     fn enqueue(&self, letter: &Arc<Letter>, body: Body) {
         let (id, now) = (letter.id, letter.arrived);
         self.record_received(letter);
-        let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, 0..letter.recipients.len())));
+        let jobs = catch_unwind(AssertUnwindSafe(|| self.jobs(letter, None, 0..letter.recipients.len())));
         // RFC 4865 §4: what is to be held is not tried before.
         let due = letter.release();
         let loaded = Loaded { letter: Arc::clone(letter), course: Course::fresh(letter, due) };
@@ -79,12 +79,17 @@ impl Inner {
     }
 
     /// Recipients by where they go, as the router sees it now.
-    pub fn jobs(&self, letter: &Letter, indexes: impl Iterator<Item = usize>) -> Vec<(Place, RecipientSet)> {
+    pub fn jobs(
+        &self,
+        letter: &Letter,
+        redirect: Option<&str>,
+        indexes: impl Iterator<Item = usize>,
+    ) -> Vec<(Place, RecipientSet)> {
         let mut jobs: Vec<(Place, RecipientSet)> = Vec::new();
         let mut by_place = std::collections::HashMap::new();
         for index in indexes {
             let Some(recipient) = letter.recipients.get(index) else { continue };
-            let place = self.sites.place_of(letter, recipient);
+            let place = self.sites.place_of(letter, recipient, redirect);
             // Most letters have one recipient: no map for them.
             let at = match jobs.len() {
                 0 => None,

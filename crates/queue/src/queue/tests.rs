@@ -19,6 +19,7 @@ mod damage;
 mod delays;
 mod load;
 mod operators;
+mod redirects;
 mod reports;
 mod times;
 
@@ -29,8 +30,8 @@ struct Domains {
 }
 
 impl Sites for Domains {
-    fn place_of(&self, _: &Letter, recipient: &Recipient) -> Place {
-        let domain = recipient.address.host.to_string();
+    fn place_of(&self, _: &Letter, recipient: &Recipient, redirect: Option<&str>) -> Place {
+        let domain = redirect.map_or_else(|| recipient.address.host.to_string(), str::to_owned);
         let moved = self.moved.lock().unwrap().get(&domain).cloned();
         if domain == "unknown.example" && moved.is_none() {
             return Place::Unknown { domain: domain.into(), source: Source("second".into()) };

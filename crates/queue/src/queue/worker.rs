@@ -63,12 +63,14 @@ impl Inner {
     fn prepare(&self, job: &Job) -> Option<Attempt> {
         let at_hand = self.lock().warm.get_mut(&job.id).map(|warm| warm.give(&job.recipients));
         let found = match at_hand {
-            Some((letter, Some(body))) => Ok((letter, body)),
-            Some((letter, None)) => self.text(job.id).map(|body| (letter, body)),
+            Some((letter, Some(body), redirect)) => Ok((letter, body, redirect)),
+            Some((letter, None, redirect)) => self.text(job.id).map(|body| (letter, body, redirect)),
             None => self.fetch(job),
         };
         match found {
-            Ok((letter, body)) => Some(Attempt { letter, recipients: job.recipients.iter().collect(), body }),
+            Ok((letter, body, redirect)) => {
+                Some(Attempt { letter, recipients: job.recipients.iter().collect(), body, redirect })
+            }
             Err(error) => {
                 self.leave_job(job, &error);
                 None
@@ -88,14 +90,15 @@ impl Inner {
         state.cool(job.id);
     }
 
-    fn fetch(&self, job: &Job) -> Result<(Arc<Letter>, Body), LoadError> {
+    fn fetch(&self, job: &Job) -> Result<(Arc<Letter>, Body, Option<String>), LoadError> {
         let loaded = self.load(job.id)?;
         let body = self.text(job.id)?;
         let mut state = self.lock();
         // Another job of the same letter may have come first: then its letter is as good.
         state.keep(job.id, loaded, None, true);
         let warm = state.warm.get_mut(&job.id).ok_or(LoadError::Gone)?;
-        Ok((warm.give(&job.recipients).0, body))
+        let (letter, _, redirect) = warm.give(&job.recipients);
+        Ok((letter, body, redirect))
     }
 
     fn text(&self, id: QueueId) -> Result<Body, LoadError> {

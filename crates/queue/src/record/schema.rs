@@ -92,6 +92,7 @@ fn every_event_is_in_the_schema() {
         Dropped,
         Held,
         Released,
+        Redirected,
         Report,
         LoginFailed,
         Problem,

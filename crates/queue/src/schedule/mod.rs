@@ -331,6 +331,15 @@ impl Scheduler {
         }
     }
 
+    /// Its recipients go elsewhere now, or nowhere for a while: those that are not being tried are placed anew at once.
+    pub fn handle_replaced(&mut self, id: QueueId, now: Timestamp) {
+        let Some(plan) = self.letters.get(&id).copied() else { return };
+        if !matches!(plan.stage, Stage::Held | Stage::Expiring) {
+            self.unready(id);
+            self.plan(id, Plan { stage: Stage::Quiet, next: now, ..plan });
+        }
+    }
+
     /// An operator gives it back to its sender: as [`Calendar::Expire`], which the driver answers. Gives who is being tried;
     /// `None` where there is no such letter, or it is being reported already.
     pub fn handle_given_back(&mut self, id: QueueId) -> Option<RecipientSet> {

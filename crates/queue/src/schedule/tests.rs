@@ -20,7 +20,7 @@ const DAY: u64 = 24 * HOUR;
 struct Limit(usize);
 
 impl Sites for Limit {
-    fn place_of(&self, _: &Letter, _: &Recipient) -> Place {
+    fn place_of(&self, _: &Letter, _: &Recipient, _: Option<&str>) -> Place {
         site("unused").into()
     }
     fn limits(&self, _: &Lane) -> Limits {

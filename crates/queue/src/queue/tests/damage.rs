@@ -47,7 +47,7 @@ async fn a_letter_whose_text_is_damaged_is_not_sent_and_not_forgotten() {
 struct Panics(std::sync::atomic::AtomicBool);
 
 impl Sites for Panics {
-    fn place_of(&self, _: &Letter, recipient: &Recipient) -> Place {
+    fn place_of(&self, _: &Letter, recipient: &Recipient, _: Option<&str>) -> Place {
         let on = self.0.load(std::sync::atomic::Ordering::Relaxed);
         assert!(!on || recipient.address.host.to_string() != "bad.example", "a bug in the router, made for a test");
         Lane::of(Site(recipient.address.host.to_string().into())).into()

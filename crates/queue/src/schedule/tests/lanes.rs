@@ -9,7 +9,7 @@ use crate::queue::{Rate, Source, Weather};
 struct Allowed(Mutex<HashMap<String, Limits>>);
 
 impl Sites for Allowed {
-    fn place_of(&self, _: &Letter, _: &Recipient) -> Place {
+    fn place_of(&self, _: &Letter, _: &Recipient, _: Option<&str>) -> Place {
         site("unused").into()
     }
     fn limits(&self, lane: &Lane) -> Limits {

@@ -34,7 +34,7 @@ pub(super) const DOMAINS: &str = r#"
 struct OneSite;
 
 impl Sites for OneSite {
-    fn place_of(&self, _: &Letter, _: &Recipient) -> Place {
+    fn place_of(&self, _: &Letter, _: &Recipient, _: Option<&str>) -> Place {
         Lane::of(Site("sink".into())).into()
     }
     fn limits(&self, _: &Lane) -> queue::Limits {

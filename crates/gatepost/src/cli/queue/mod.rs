@@ -6,16 +6,21 @@ use queue::spool::SpoolError;
 use queue::{Details, Filter, Held, Last, QueueId, Selection, Standing, Summary, Timestamp};
 use serde_json::Value;
 
-use super::{ConfigFile, LetterState, QueueCommand, Which, print_json};
+use super::{ConfigFile, print_json};
 use crate::config::{self, Config};
 use crate::control::{self, Change, Request, Response};
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
 
+mod arguments;
+
+use arguments::LetterState;
+pub use arguments::{LetterFilter, List, QueueCommand, Redirect, Which};
+
 pub fn run(command: QueueCommand) -> Result<(), Fault> {
     match command {
-        QueueCommand::List { json, file } => list(json, &data_dir(&file)?),
+        QueueCommand::List(what) => list(&what, &data_dir(&what.file)?),
         QueueCommand::Show { id, json, file } => show(&id, json, &config::read(&file.config)?.config),
         QueueCommand::Retry { which } => change(&which, Change::Retry, "tried now"),
         QueueCommand::Hold { which, reason, lasting } => {
@@ -23,6 +28,7 @@ pub fn run(command: QueueCommand) -> Result<(), Fault> {
             change(&which, Change::Hold { reason, until }, "held")
         }
         QueueCommand::Release { which } => change(&which, Change::Release, "released"),
+        QueueCommand::Redirect(Redirect { target, which, .. }) => redirect(&which, target),
         QueueCommand::Bounce { which, reason } => change(&which, Change::Bounce { reason }, "given back"),
         QueueCommand::Drop { which } => change(&which, Change::Drop, "dropped"),
     }
@@ -55,33 +61,43 @@ fn unreadable(error: SpoolError) -> Fault {
 }
 
 /// Page by page: the server has better things to do with its memory. `None` where none runs.
-fn running_list(data_dir: &Path) -> Result<Option<Vec<Summary>>, Fault> {
+fn running_list(data_dir: &Path, wanted: &Filter) -> Result<Option<Vec<Summary>>, Fault> {
     const PAGE: usize = 5_000;
+    let most = wanted.limit.unwrap_or(usize::MAX);
     let mut letters: Vec<Summary> = Vec::new();
     loop {
         let after = letters.last().map(|letter| letter.id);
-        let Some(value) = ask(data_dir, &Request::QueueList { after, most: PAGE })? else { return Ok(None) };
+        let filter = Filter { after, limit: Some(PAGE.min(most - letters.len())), ..wanted.clone() };
+        let Some(value) = ask(data_dir, &Request::QueueList { filter })? else { return Ok(None) };
         let page = understood::<Vec<Summary>>(value)?;
-        if page.is_empty() {
+        let is_last = page.is_empty();
+        letters.extend(page);
+        if is_last || letters.len() >= most {
             return Ok(Some(letters));
         }
-        letters.extend(page);
     }
 }
 
-fn list(json: bool, data_dir: &Path) -> Result<(), Fault> {
-    let (letters, running) = match running_list(data_dir)? {
+fn list(what: &List, data_dir: &Path) -> Result<(), Fault> {
+    let filter = Filter { limit: what.limit, ..filter_of(&what.filter) };
+    let (letters, running) = match running_list(data_dir, &filter)? {
         Some(letters) => (letters, true),
-        None => (queue::offline::list(data_dir, &Filter::default()).map_err(unreadable)?, false),
+        None if filter.site.is_some() => {
+            return Err(
+                Fault::failed("no server is running: only a running one knows the sites").help("gatepost serve")
+            );
+        }
+        None => (queue::offline::list(data_dir, &filter).map_err(unreadable)?, false),
     };
-    if json {
+    if what.json {
         return print_json(&letters);
     }
     if !running {
         anstream::println!("{} no server is running; this is what lies on disk", paint(WARN, "note:"));
     }
     if letters.is_empty() {
-        println!("The queue is empty.");
+        let all = filter == Filter::default();
+        println!("{}", if all { "The queue is empty." } else { "No letter in the queue is like that." });
         return Ok(());
     }
     let now = Timestamp::now();
@@ -231,6 +247,12 @@ fn change(which: &Which, change: Change, done: &str) -> Result<(), Fault> {
     }
 }
 
+fn redirect(which: &Which, target: Option<String>) -> Result<(), Fault> {
+    let done =
+        target.as_ref().map_or_else(|| "left to go their own way".to_owned(), |to| format!("redirected to {to}"));
+    change(which, Change::Redirect { to: target }, &done)
+}
+
 fn selection(which: &Which) -> Result<Selection, Fault> {
     if which.all {
         return Ok(Selection::All);
@@ -239,20 +261,25 @@ fn selection(which: &Which) -> Result<Selection, Fault> {
         let parse = |id: &String| id.parse().map_err(|error| Fault::new(Exit::Usage, format!("`{id}`: {error}")));
         return which.ids.iter().map(parse).collect::<Result<_, _>>().map(Selection::Ids);
     }
-    Ok(Selection::Filter(Filter {
-        from: which.from.clone(),
-        to: which.to.clone(),
-        domain: which.domain.clone(),
-        site: which.site.clone(),
-        state: which.state.map(|state| match state {
+    Ok(Selection::Filter(filter_of(&which.filter)))
+}
+
+fn filter_of(letters: &LetterFilter) -> Filter {
+    Filter {
+        from: letters.from.clone(),
+        to: letters.recipient.clone(),
+        domain: letters.domain.clone(),
+        site: letters.site.clone(),
+        state: letters.state.map(|state| match state {
             LetterState::Waiting => Standing::Waiting,
             LetterState::Ready => Standing::Ready,
             LetterState::Trying => Standing::Trying,
             LetterState::Held => Standing::Held,
         }),
-        older: which.older,
+        older: letters.older,
+        younger: letters.younger,
         ..Filter::default()
-    }))
+    }
 }
 
 fn sender(from: &str) -> &str {

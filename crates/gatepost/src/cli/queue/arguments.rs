@@ -1,0 +1,148 @@
+//! What `gatepost queue` is told.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use queue::units::parse_duration;
+
+use super::super::ConfigFile;
+
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// What waits, where to, since when, and what the remote server said last
+    List(List),
+    /// One letter: its recipients, its history, the remote server's own words
+    Show {
+        /// Its identifier, as `queue list` and the reply to the letter show it
+        id: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
+    /// Try letters now; those that are held stay so
+    Retry {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Have letters wait until they are released: neither tried nor given up
+    Hold {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for those who look at the queue
+        #[arg(long, default_value = "held by an operator")]
+        reason: String,
+        /// End by itself after this time, such as 2h or 3d
+        #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+        lasting: Option<Duration>,
+    },
+    /// End the hold of letters
+    Release {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Send letters another way than their recipients' route, and try them now
+    Redirect(Redirect),
+    /// Give letters back to their senders now, with a report
+    Bounce {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for the senders to read
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Remove letters; nobody is told
+    Drop {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct List {
+    #[command(flatten)]
+    pub filter: LetterFilter,
+    /// At most so many, the oldest first
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+#[derive(Debug, Args)]
+#[command(mut_arg("recipient", |recipient| recipient.visible_alias(None).long("recipient")))]
+pub struct Redirect {
+    /// Where to: HOST:PORT, lmtp:HOST:PORT, lmtp:/SOCKET, catch:/FOLDER, mx for what the DNS says, or route:DOMAIN for
+    /// the route of that domain
+    #[arg(long = "to", value_name = "TARGET", required_unless_present = "off")]
+    pub target: Option<String>,
+    /// Let them go their own way again
+    #[arg(long, conflicts_with = "target")]
+    pub off: bool,
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// Which letters: by identifier, or all that fit what is given.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Their identifiers, as `queue list` shows them
+    #[arg(required_unless_present_any = ["all", "LetterFilter"], conflicts_with = "LetterFilter")]
+    pub ids: Vec<String>,
+    /// All that there are
+    #[arg(long, conflicts_with_all = ["ids", "LetterFilter"])]
+    pub all: bool,
+    #[command(flatten)]
+    pub filter: LetterFilter,
+    /// Only say how many these are
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the count as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+/// What letters are like. What is given must hold together.
+#[derive(Debug, Default, Args)]
+#[group(multiple = true)]
+pub struct LetterFilter {
+    /// From this sender, or part of the address; `<>` for reports
+    #[arg(long, value_name = "ADDRESS", visible_alias = "sender")]
+    pub from: Option<String>,
+    /// To this recipient, or part of the address
+    #[arg(long = "to", value_name = "ADDRESS", visible_alias = "recipient")]
+    pub recipient: Option<String>,
+    /// With a recipient left in this domain
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// With a recipient left who is served by this site
+    #[arg(long)]
+    pub site: Option<String>,
+    /// In this state
+    #[arg(long, value_enum)]
+    pub state: Option<LetterState>,
+    /// Here for at least this time, such as 30m, 2h or 3d
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub older: Option<Duration>,
+    /// Here for less than this time
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub younger: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LetterState {
+    /// On the calendar
+    Waiting,
+    /// Due, but without a connection
+    Ready,
+    /// Being tried
+    Trying,
+    /// Held by an operator
+    Held,
+}

@@ -1,0 +1,78 @@
+//! What an operator sees and does while letters wait.
+
+use std::time::Duration;
+
+use harness::ports::free_port;
+use harness::{Program, Sink, wait_until};
+use serde_json::Value;
+
+use crate::{ANNA, from_anna, on_relay, relay_house};
+
+/// A program whose only next hop is not there; letters for these recipients wait, tried once.
+fn with_waiting(to: &[&str]) -> (Program, u16) {
+    let port = free_port();
+    let program = relay_house().route("*", ([127, 0, 0, 1], port).into()).retry(&["0s", "1h"]).start();
+    let mut client = on_relay(&program);
+    for to in to {
+        client.deliver(ANNA, &[to], &from_anna(to, &format!("for {to}")));
+    }
+    wait_until(Duration::from_secs(20), "all to be tried", || {
+        let queue = program.queue();
+        let letters = queue.as_array().expect("a list");
+        letters.len() == to.len() && letters.iter().all(|letter| letter["attempts"] == 1)
+    });
+    (program, port)
+}
+
+/// What a command says, as JSON.
+fn json(program: &Program, arguments: &[&str]) -> Value {
+    let ended = program.house.run(&[arguments, &["--json"]].concat(), b"");
+    assert!(ended.success(), "{arguments:?}: {ended}");
+    ended.json()
+}
+
+#[test]
+fn a_list_is_narrowed_as_the_changes_are() {
+    let (program, port) = with_waiting(&["x@b.test", "y@c.test"]);
+    let count = |arguments: &[&str]| {
+        let listed = json(&program, &[&["queue", "list"], arguments].concat());
+        listed.as_array().expect("a list").len()
+    };
+    let site = format!("smtp:127.0.0.1:{port}");
+    for (arguments, expected) in [
+        (&["--domain", "b.test"][..], 1),
+        (&["--site", &site], 2),
+        (&["--site", "b.test"], 0),
+        (&["--from", "anna@"], 2),
+        (&["--sender", "anna@", "--recipient", "y@"], 1),
+        (&["--to", "x@"], 1),
+        (&["--state", "waiting", "--younger", "1h"], 2),
+        (&["--state", "held"], 0),
+        (&["--older", "1h"], 0),
+        (&["--limit", "1"], 1),
+    ] {
+        assert_eq!(count(arguments), expected, "{arguments:?}");
+    }
+    let none = program.house.run(&["queue", "list", "--domain", "d.test"], b"");
+    assert!(none.success() && none.stdout.contains("No letter"), "{none}");
+    let both = program.house.run(&["queue", "hold", "1m859e7820000", "--domain", "b.test"], b"");
+    assert_eq!(both.code(), Some(2), "{both}");
+}
+
+#[test]
+fn letters_are_redirected_to_a_server_that_is_there() {
+    let (program, _) = with_waiting(&["x@b.test", "y@c.test"]);
+    let sink = Sink::start();
+    let to = format!("smtp://{}", sink.address());
+    let wrong = program.house.run(&["queue", "redirect", "--to", "nowhere", "--all"], b"");
+    assert_eq!(wrong.code(), Some(1), "{wrong}");
+    assert!(wrong.stderr.contains("host:port"), "{wrong}");
+    let dry = program.house.run(&["queue", "redirect", "--to", &to, "--domain", "b.test", "--dry-run"], b"");
+    assert!(dry.stdout.contains("1 letter would be redirected"), "{dry}");
+    let done = program.house.run(&["queue", "redirect", "--to", &to, "--domain", "b.test"], b"");
+    assert!(done.success() && done.stdout.contains("1 letter redirected"), "{done}");
+    assert_eq!(sink.wait_for(1)[0].to, ["<x@b.test>"]);
+    let left = program.queue();
+    assert_eq!(left.as_array().expect("a list").len(), 1, "{left}");
+    assert!(left.to_string().contains("y@c.test"));
+}
