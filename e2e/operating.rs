@@ -76,3 +76,50 @@ fn letters_are_redirected_to_a_server_that_is_there() {
     assert_eq!(left.as_array().expect("a list").len(), 1, "{left}");
     assert!(left.to_string().contains("y@c.test"));
 }
+
+#[test]
+fn what_is_suspended_waits_over_a_kill_and_leaves_when_it_is_resumed() {
+    let sink = Sink::start();
+    let mut program = relay_house().route("*", sink.address()).retry(&["0s", "1h"]).start();
+    let site = format!("smtp:{}", sink.address());
+    let run = |program: &Program, arguments: &[&str]| {
+        let ended = program.house.run(&[&["queue"], arguments].concat(), b"");
+        assert!(ended.success(), "{arguments:?}: {ended}");
+        ended.stdout
+    };
+    let none = program.house.run(&["queue", "suspend"], b"");
+    assert_eq!(none.code(), Some(2), "one of the four has to be named: {none}");
+    let said = run(&program, &["suspend", "--site", &site, "--reason", "they asked", "--for", "2h"]);
+    assert!(said.contains("is suspended until") && said.contains("they asked"), "{said}");
+    assert!(said.contains("no letter was sent there lately"), "{said}");
+    run(&program, &["suspend", "--domain", "c.test"]);
+    run(&program, &["suspend", "--sender", "@d.test"]);
+    let mut client = on_relay(&program);
+    client.deliver(ANNA, &["x@b.test"], &from_anna("x@b.test", "one"));
+    client.deliver(ANNA, &["y@c.test"], &from_anna("y@c.test", "two"));
+    client.deliver("dora@d.test", &["z@b.test"], &from_anna("z@b.test", "three"));
+    program.kill();
+    program.restart();
+    let listed = run(&program, &["list", "--domain", "b.test"]);
+    assert!(listed.contains(&format!("the site {site} is suspended until")), "{listed}");
+    let all = json(&program, &["queue", "suspensions"]);
+    assert_eq!(all.as_array().map(Vec::len), Some(3), "{all}");
+    assert!(all.to_string().contains("they asked"), "{all}");
+    let table = run(&program, &["suspensions"]);
+    assert!(table.lines().all(|line| line.len() <= 80) && table.contains("the domain c.test"), "{table}");
+    run(&program, &["retry", "--all"]);
+    assert_eq!(sink.count(), 0);
+
+    run(&program, &["resume", "--site", &site]);
+    assert!(sink.wait_for(1)[0].contains("one"));
+    let wrong = program.house.run(&["queue", "resume", "--domain", "b.test"], b"");
+    assert_eq!(wrong.code(), Some(1), "{wrong}");
+    assert_eq!(sink.count(), 1);
+    let said = run(&program, &["resume", "--all"]);
+    assert!(said.contains("the domain c.test is resumed") && said.contains("the sender @d.test"), "{said}");
+    sink.wait_for(3);
+    assert!(run(&program, &["suspensions"]).contains("Nothing is suspended"));
+    program.kill();
+    program.restart();
+    assert!(run(&program, &["suspensions"]).contains("Nothing is suspended"));
+}

@@ -30,6 +30,17 @@ pub enum Request {
         letters: queue::Selection,
         dry_run: bool,
     },
+    /// Answered with the suspension as it is kept, and whether something is known of such a site.
+    Suspend {
+        of: queue::Suspended,
+        reason: String,
+        until: Option<queue::Timestamp>,
+    },
+    /// Answered with those that ended; without a name with all of them.
+    Resume {
+        of: Option<queue::Suspended>,
+    },
+    Suspensions,
     /// Letters were left in the dropbox.
     Pickup,
 }

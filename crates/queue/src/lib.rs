@@ -39,7 +39,7 @@ pub use letter::{
 pub use queue::{
     Attempt, Census, DelayFor, Details, Filter, Held, Lane, Last, Limits, OpenError, Outcome, Place, Queue,
     QueueConfig, Rate, RecipientDetails, RecipientOutcome, Reports, Search, Selection, Site, Sites, Source, Standing,
-    Summary, Verdict, Via, Weather, Worker,
+    Summary, SuspendError, Suspended, Suspension, Verdict, Via, Weather, Worker, suspensions_at_rest,
 };
 pub use record::{Event, Recorder, RecordsConfig};
 pub use retry::{RetryOverride, RetryPolicy};

@@ -14,6 +14,7 @@
 //! | `filter` | which letters an operator means |
 //! | `operate` | list, show |
 //! | `bulk` | retry, hold, release, give back, drop |
+//! | `suspend`, `suspensions` | sites, sources, domains and senders of which nothing is tried |
 //! | `redirect` | another way for letters than their recipients' own |
 //!
 //! # Invariants
@@ -46,6 +47,8 @@ mod report;
 mod settle;
 mod sites;
 mod submit;
+mod suspend;
+mod suspensions;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -56,6 +59,8 @@ use inner::Inner;
 pub use operate::{Details, Held, Last, RecipientDetails, Standing, Summary};
 pub(crate) use operate::{details, standing_of, summary};
 pub use sites::{Lane, Limits, Place, Rate, Search, Site, Sites, Source, Via, Weather};
+pub use suspend::suspensions_at_rest;
+pub use suspensions::{SuspendError, Suspended, Suspension};
 pub use worker::Worker;
 
 /// One try at one site for some recipients of one letter. Dropped without [`Worker::finish`], its recipients are

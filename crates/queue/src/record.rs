@@ -64,6 +64,10 @@ pub enum Event {
     Released,
     /// Sent another way by an operator, or with an empty `text` its own again.
     Redirected,
+    /// Nothing is tried of `of` and `name` until `until`, on an operator's word.
+    Suspended,
+    /// That is over.
+    Resumed,
     /// The sender was told: `report` is the report's own identifier.
     Report,
     /// A login that failed.
@@ -85,6 +89,8 @@ impl Event {
             Self::Held => "held",
             Self::Released => "released",
             Self::Redirected => "redirected",
+            Self::Suspended => "suspended",
+            Self::Resumed => "resumed",
             Self::Report => "report",
             Self::LoginFailed => "login_failed",
             Self::Problem => "problem",
@@ -221,6 +227,11 @@ impl Line<'_> {
     /// When it is tried next.
     pub fn next(self, at: Timestamp) -> Self {
         self.plain("next", at)
+    }
+
+    /// When it ends by itself.
+    pub fn until(self, at: Timestamp) -> Self {
+        self.plain("until", at)
     }
 
     /// Milliseconds since the letter arrived.

@@ -1,6 +1,6 @@
 //! What the running program answers on its control socket.
 
-use queue::{Filter, Queue, QueueId, Selection};
+use queue::{Filter, Queue, QueueId, Selection, Suspended, Timestamp};
 use serde_json::json;
 
 use super::{Server, lock};
@@ -37,6 +37,15 @@ impl Answers for Server {
                 )
                 .await
             }
+            Request::Suspend { of, reason, until } => {
+                let queue = self.rooms.queue.clone();
+                blocking(move || suspend(&queue, of, &reason, until)).await
+            }
+            Request::Resume { of } => {
+                let queue = self.rooms.queue.clone();
+                blocking(move || resume(&queue, of)).await
+            }
+            Request::Suspensions => json(&self.rooms.queue.suspensions()),
             Request::Pickup => {
                 self.dropbox_filled.notify_one();
                 Response::Ok(json!({}))
@@ -68,6 +77,31 @@ fn change(queue: &Queue, change: &Change, letters: &Selection) -> Response {
         Change::Drop => queue.drop(letters),
     };
     changed.map_or_else(|error| Response::Error(error.to_string()), count)
+}
+
+fn suspend(queue: &Queue, of: Suspended, reason: &str, until: Option<Timestamp>) -> Response {
+    match queue.suspend(of, reason, until) {
+        Ok(suspension) => {
+            let is_known = match &suspension.of {
+                Suspended::Site(name) => queue.lanes().iter().any(|lane| lane.lane.site.0.eq_ignore_ascii_case(name)),
+                _ => true,
+            };
+            Response::Ok(json!({ "suspension": suspension, "is_known": is_known }))
+        }
+        Err(error) => Response::Error(error.to_string()),
+    }
+}
+
+fn resume(queue: &Queue, of: Option<Suspended>) -> Response {
+    let of = of.map_or_else(|| queue.suspensions().into_iter().map(|all| all.of).collect(), |of| vec![of]);
+    let mut ended = Vec::new();
+    for of in of {
+        match queue.resume(of) {
+            Ok(one) => ended.extend(one),
+            Err(error) => return Response::Error(error.to_string()),
+        }
+    }
+    json(&ended)
 }
 
 fn count(found: usize) -> Response {

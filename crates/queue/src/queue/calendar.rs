@@ -35,6 +35,12 @@ impl Inner {
                 state.scheduler.handle_clock_back(now, latest);
             }
             before = now;
+            if state.suspension_ends.is_some_and(|end| end <= now) {
+                drop(state);
+                self.end_suspensions();
+                state = self.lock();
+                continue;
+            }
             let calendar = state.scheduler.poll_calendar(now);
             // Lanes and searches have their times as well.
             self.pump(&mut state);
@@ -50,6 +56,7 @@ impl Inner {
                     state = self.lock();
                 }
                 Calendar::Wait(until) => {
+                    let until = until.into_iter().chain(state.suspension_ends).min();
                     state.calendar_waits = until.unwrap_or(Timestamp(u64::MAX)).min(now.after(NAP));
                     let nap = state.calendar_waits.since(now);
                     state = self.bell.wait_timeout(state, nap).unwrap_or_else(PoisonError::into_inner).0;
@@ -76,7 +83,7 @@ impl Inner {
         let room = self.lock().has_room_for(loaded.letter.size);
         let body = if room { self.spool.body(id).and_then(|body| body.warm().ok()) } else { None };
         let now = Timestamp::now();
-        let (due, next, delayed, redirect) = {
+        let (due, next, delayed, redirect, parked) = {
             let mut state = self.lock();
             if !state.scheduler.is_loading(id) {
                 // An operator was faster.
@@ -85,11 +92,12 @@ impl Inner {
             if state.hold_of(id, &loaded.course).is_some() {
                 return self.look_at_hold(&mut state, id, loaded, now);
             }
-            let (due, next) = state.due(&loaded, now, all);
+            let (mut due, next) = state.due(&loaded, now, all);
+            let parked = state.suspensions.take_out(&loaded.letter, &mut due, now);
             let course = state.warm.get(&id).map_or(&loaded.course, |warm| &warm.course);
             let delay = state.delay_due(&loaded.letter, course).filter(|due| *due > now);
-            let next = next.into_iter().chain(delay).min();
-            (due, next, state.delayed(&loaded, now), course.redirect.clone())
+            let next = next.into_iter().chain(delay).chain(parked.filter(|until| *until != Timestamp(u64::MAX))).min();
+            (due, next, state.delayed(&loaded, now), course.redirect.clone(), parked)
         };
         let letter = Arc::clone(&loaded.letter);
         let (jobs, flow) = (self.jobs(&letter, redirect.as_deref(), due.iter()), Flow::of(&letter));
@@ -103,6 +111,9 @@ impl Inner {
         self.tell_of_delay(&mut state, letter, delayed);
         state.scheduler.handle_time(Timestamp::now());
         state.scheduler.handle_loaded(id, flow, jobs, next);
+        if parked.is_some() {
+            state.scheduler.handle_parked(id);
+        }
         self.write_back_if_done(&mut state, id);
         self.pump(&mut state);
     }

@@ -1,12 +1,14 @@
 //! The state that all share, and its lock.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
+use super::suspensions::Suspensions;
 use super::{Lane, OpenError, QueueConfig, Search, Site, Sites, Via};
 use crate::counters::Counters;
 use crate::intake::Refusal;
@@ -37,6 +39,10 @@ pub(super) struct Inner {
     pub sought: Notify,
     /// An attempt ended or a report is stored, while the queue is closing.
     pub calmed: Notify,
+    /// Some domain or sender is suspended.
+    pub letters_suspended: AtomicBool,
+    /// Held by whoever changes what is suspended, file included.
+    pub suspending: Mutex<()>,
 }
 
 pub(super) struct State {
@@ -58,6 +64,9 @@ pub(super) struct State {
     pub bulk: usize,
     pub cool_later: Vec<QueueId>,
     pub closed: bool,
+    pub suspensions: Arc<Suspensions>,
+    /// When the first of them ends.
+    pub suspension_ends: Option<Timestamp>,
     /// What the calendar's thread waits for.
     pub calendar_waits: Timestamp,
 }
@@ -125,6 +134,8 @@ impl Inner {
             bulk: 0,
             cool_later: Vec::new(),
             closed: false,
+            suspensions: Arc::default(),
+            suspension_ends: None,
             calendar_waits: Timestamp(0),
         };
         let inner = Arc::new(Self {
@@ -139,7 +150,11 @@ impl Inner {
             opened: Notify::new(),
             sought: Notify::new(),
             calmed: Notify::new(),
+            letters_suspended: AtomicBool::new(false),
+            suspending: Mutex::default(),
         });
+        let data_dir = inner.config().data_dir.clone();
+        inner.recall_suspensions(&data_dir);
         inner.tell_problems();
         recovered.letters.iter().for_each(|letter| inner.recover(letter));
         Ok(inner)

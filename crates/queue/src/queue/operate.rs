@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::filter::Filter;
 use super::inner::{Inner, Loaded};
 use super::submit::attempts;
-use super::{Place, Queue};
+use super::{Place, Queue, Suspension};
 use crate::letter::{Course, LastReply, Letter, QueueId, RecipientState, Timestamp};
 use crate::record;
 use crate::schedule::{LaneStatus, RecipientSet};
@@ -50,6 +50,9 @@ pub struct Summary {
     /// Why it is not tried, where an operator said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Held>,
+    /// Why a recipient is not tried, where what it belongs to is suspended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Suspension>,
 }
 
 /// An operator's word that a letter is not to be tried.
@@ -147,7 +150,10 @@ impl Inner {
         let loaded = self.at_hand_or_load(id).ok()?;
         let (ready, running) = self.lock().scheduler.out_of(id);
         let standing = standing_of(&loaded.course, &ready, &running);
-        self.matches(filter, &loaded, standing).then(|| summary(&loaded.letter, &loaded.course, &ready, &running))
+        self.matches(filter, &loaded, standing).then(|| Summary {
+            suspended: self.suspension_of(&loaded),
+            ..summary(&loaded.letter, &loaded.course, &ready, &running)
+        })
     }
 
     fn show(&self, id: QueueId) -> Option<Details> {
@@ -158,10 +164,15 @@ impl Inner {
             }
             (state.scheduler.out_of(id), state.config.retry.clone())
         };
-        let Loaded { letter, course } = self.at_hand_or_load(id).ok()?;
+        let loaded = self.at_hand_or_load(id).ok()?;
+        let suspended = self.suspension_of(&loaded);
+        let Loaded { letter, course } = loaded;
         self.recorder.flush();
         let records = record::history(self.recorder.dir(), id, RECORDS_MOST).unwrap_or_default();
-        Some(details(&letter, &course, &out.0, &out.1, policy.expiry(&letter).after(course.held), records))
+        let expires = policy.expiry(&letter).after(course.held);
+        let mut details = details(&letter, &course, &out.0, &out.1, expires, records);
+        details.summary.suspended = suspended;
+        Some(details)
     }
 }
 
@@ -201,6 +212,7 @@ pub(crate) fn summary(letter: &Letter, course: &Course, ready: &RecipientSet, ru
             since: hold.since,
             until: hold.until,
         }),
+        suspended: None,
     }
 }
 

@@ -21,6 +21,7 @@ mod load;
 mod operators;
 mod redirects;
 mod reports;
+mod suspends;
 mod times;
 
 /// A site is a recipient's domain; some have moved.

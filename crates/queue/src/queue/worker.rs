@@ -184,7 +184,7 @@ impl Worker {
         let panicked = OnPanic(|| inner.leave_job(&job, &LoadError::Panicked));
         let attempt = self.inner.prepare(&job);
         drop(panicked);
-        let attempt = attempt?;
+        let attempt = attempt.filter(|attempt| !inner.is_unwanted(self.id, &job, &attempt.letter))?;
         self.running = Some(Running { letter: Arc::clone(&attempt.letter), recipients: job.recipients });
         Some(attempt)
     }

@@ -93,6 +93,8 @@ fn every_event_is_in_the_schema() {
         Held,
         Released,
         Redirected,
+        Suspended,
+        Resumed,
         Report,
         LoginFailed,
         Problem,

@@ -36,6 +36,7 @@ mod pace;
 mod ready;
 mod search;
 mod status;
+mod suspend;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -86,6 +87,7 @@ pub struct Scheduler {
     idle: BTreeSet<WorkerId>,
     retiring: usize,
     outbox: VecDeque<Dispatch>,
+    suspended: suspend::Suspended,
 }
 
 /// A letter that is not done.
@@ -151,6 +153,7 @@ impl Scheduler {
             idle: BTreeSet::new(),
             retiring: 0,
             outbox: VecDeque::new(),
+            suspended: suspend::Suspended::default(),
         }
     }
 
@@ -312,6 +315,7 @@ impl Scheduler {
     /// The letter is done, or dropped. Its jobs that are still ready will not be handed out.
     pub fn handle_removed(&mut self, id: QueueId) {
         self.out.remove(&id);
+        self.suspended.forget(id);
         if let Some(at) = self.letters.remove(&id).and_then(|plan| plan.at()) {
             self.calendar.remove(&(at, id));
         }

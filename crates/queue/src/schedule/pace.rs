@@ -38,6 +38,8 @@ pub(super) struct Pace {
     pauses: u32,
     /// When the rate allows the next letter, in microseconds.
     next_letter: u64,
+    /// An operator has it left alone until then; `u64::MAX`: until it is resumed.
+    pub suspended: Option<Timestamp>,
 }
 
 impl Pace {
@@ -52,6 +54,7 @@ impl Pace {
             dead_until: None,
             pauses: 0,
             next_letter: 0,
+            suspended: None,
         }
     }
 
@@ -81,6 +84,10 @@ impl Pace {
         self.limits.rests_until.filter(|until| *until > now)
     }
 
+    pub fn suspended_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.suspended.filter(|until| *until > now)
+    }
+
     /// The site is dead; nobody is sent there before this, and then one worker.
     pub fn dead_until(&self) -> Option<Timestamp> {
         self.dead_until
@@ -89,7 +96,7 @@ impl Pace {
     /// Workers that may go there now.
     pub fn allowed(&self, now: Timestamp) -> usize {
         match self.dead_until {
-            _ if self.rests_until(now).is_some() => 0,
+            _ if self.rests_until(now).is_some() || self.suspended_until(now).is_some() => 0,
             Some(until) if until > now => 0,
             Some(_) => 1,
             None => self.window().clamp(1, self.limit()),
@@ -98,9 +105,10 @@ impl Pace {
 
     /// When more is allowed without anything having happened.
     pub fn changes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let blocked = self.rests_until(now).max(self.dead_until.filter(|until| *until > now));
+        let rests = self.rests_until(now).max(self.suspended_until(now));
+        let blocked = rests.max(self.dead_until.filter(|until| *until > now));
         let rate = (self.letters(now) == 0).then(|| Timestamp(self.next_letter.div_ceil(1_000)));
-        blocked.max(rate)
+        blocked.max(rate).filter(|at| *at != Timestamp(u64::MAX))
     }
 
     /// Letters that may leave now, as far as the rate is concerned.

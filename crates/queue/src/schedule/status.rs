@@ -1,6 +1,6 @@
 //! What each lane is doing, and which limit keeps it from doing more: for operators.
 
-use super::Scheduler;
+use super::{NEVER, Scheduler};
 use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Rate};
 
@@ -34,6 +34,10 @@ pub enum Bound {
     /// All connections that the site seems to bear are in use.
     Window,
     Rate,
+    /// An operator has suspended the site or the source; `None`: until it is resumed.
+    Suspended {
+        until: Option<Timestamp>,
+    },
     /// A rule has suspended the site.
     Resting {
         until: Timestamp,
@@ -71,8 +75,10 @@ impl Scheduler {
 impl super::LaneQueue {
     fn bound(&self, now: Timestamp) -> Bound {
         let pace = &self.pace;
+        let suspended = pace.suspended_until(now).map(|until| Some(until).filter(|until| *until != NEVER));
         match (pace.rests_until(now), pace.dead_until()) {
             _ if self.ready.is_empty() => Bound::Nothing,
+            _ if let Some(until) = suspended => Bound::Suspended { until },
             (Some(until), _) => Bound::Resting { until },
             (_, Some(until)) if until > now => Bound::Dead { until },
             (_, Some(_)) => Bound::Probing,

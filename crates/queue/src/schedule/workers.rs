@@ -75,7 +75,7 @@ impl LaneQueue {
 
 #[derive(Debug)]
 pub(super) struct Worker {
-    lane: Lane,
+    pub lane: Lane,
     state: WorkerState,
     jobs: u32,
     /// What its last letter needed: the next is rather one that needs the same.
@@ -278,7 +278,8 @@ impl Scheduler {
     /// Puts a job into its lane's queue, or into the hands of an idle worker.
     pub(super) fn push_ready(&mut self, lane: Lane, job: Job) {
         let Some(queue) = self.lanes.get_mut(&lane) else {
-            let pace = Pace::new(self.initial, self.routes.limits(&lane), self.now);
+            let mut pace = Pace::new(self.initial, self.routes.limits(&lane), self.now);
+            pace.suspended = self.suspended.until(&lane);
             let mut queue = LaneQueue::new(pace);
             queue.ready.push(job);
             self.lanes.insert(lane.clone(), queue);
@@ -316,7 +317,7 @@ impl Scheduler {
     }
 
     /// Gives a lane's jobs to its idle workers, and opens more as far as it needs them and the limits allow.
-    fn feed(&mut self, lane: &Lane) {
+    pub(super) fn feed(&mut self, lane: &Lane) {
         if let Some(queue) = self.lanes.get_mut(lane)
             && queue.pace.is_stale(self.now)
         {

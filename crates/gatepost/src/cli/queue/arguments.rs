@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use queue::units::parse_duration;
+use queue::{Suspended, Timestamp};
 
 use super::super::ConfigFile;
 
@@ -33,9 +34,8 @@ pub enum QueueCommand {
         /// Why, for those who look at the queue
         #[arg(long, default_value = "held by an operator")]
         reason: String,
-        /// End by itself after this time, such as 2h or 3d
-        #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
-        lasting: Option<Duration>,
+        #[command(flatten)]
+        lasting: Lasting,
     },
     /// End the hold of letters
     Release {
@@ -44,6 +44,18 @@ pub enum QueueCommand {
     },
     /// Send letters another way than their recipients' route, and try them now
     Redirect(Redirect),
+    /// Begin no attempt at a site, from a source, for a domain or a sender; letters are still taken
+    Suspend(Suspend),
+    /// End a suspension: what waits for it is due at once
+    Resume(Resume),
+    /// What is suspended, why, and until when
+    Suspensions {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        file: ConfigFile,
+    },
     /// Give letters back to their senders now, with a report
     Bounce {
         #[command(flatten)]
@@ -57,6 +69,88 @@ pub enum QueueCommand {
         #[command(flatten)]
         which: Which,
     },
+}
+
+/// How long something is to last.
+#[derive(Debug, Args)]
+pub struct Lasting {
+    /// End by itself after this time, such as 2h or 3d
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    pub lasting: Option<Duration>,
+    /// End by itself then: 14:05, 2026-11-24T14:05, or with a zone 2026-11-24T14:05Z
+    #[arg(long, value_name = "WHEN", value_parser = super::when::parse, conflicts_with = "lasting")]
+    pub until: Option<Timestamp>,
+}
+
+impl Lasting {
+    pub fn end(&self) -> Option<Timestamp> {
+        self.until.or_else(|| self.lasting.map(|lasting| Timestamp::now().after(lasting)))
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(override_usage = "gatepost queue suspend --site|--domain|--sender|--source NAME [OPTIONS]")]
+pub struct Suspend {
+    #[command(flatten)]
+    pub what: What,
+    /// Why, for those who look at the queue
+    #[arg(long, default_value = "by an operator")]
+    pub reason: String,
+    #[command(flatten)]
+    pub lasting: Lasting,
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "gatepost queue resume --site|--domain|--sender|--source NAME\n       gatepost queue resume --all"
+)]
+pub struct Resume {
+    #[command(flatten)]
+    pub what: What,
+    /// All that is suspended
+    #[arg(long, group = "What")]
+    pub all: bool,
+    /// Print what was resumed as JSON
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+/// What is suspended: one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct What {
+    /// What goes to this site, by the name that `gatepost queue` and `gatepost route` show
+    #[arg(long)]
+    pub site: Option<String>,
+    /// Recipients in this domain
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// Letters from this address, from all of @example.com, or <> for reports
+    #[arg(long, value_name = "ADDRESS")]
+    pub sender: Option<String>,
+    /// What leaves from this egress source; `default` where none is configured
+    #[arg(long)]
+    pub source: Option<String>,
+}
+
+impl What {
+    pub fn suspended(self) -> Option<Suspended> {
+        let Self { site, domain, sender, source } = self;
+        let of = [
+            site.map(Suspended::Site),
+            domain.map(Suspended::Domain),
+            sender.map(Suspended::Sender),
+            source.map(Suspended::Source),
+        ];
+        of.into_iter().flatten().next()
+    }
 }
 
 #[derive(Debug, Args)]

@@ -14,9 +14,11 @@ use crate::fault::Fault;
 use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
 
 mod arguments;
+mod suspend;
+mod when;
 
 use arguments::LetterState;
-pub use arguments::{LetterFilter, List, QueueCommand, Redirect, Which};
+pub use arguments::{LetterFilter, List, QueueCommand, Redirect, Resume, Suspend, Which};
 
 pub fn run(command: QueueCommand) -> Result<(), Fault> {
     match command {
@@ -24,11 +26,13 @@ pub fn run(command: QueueCommand) -> Result<(), Fault> {
         QueueCommand::Show { id, json, file } => show(&id, json, &config::read(&file.config)?.config),
         QueueCommand::Retry { which } => change(&which, Change::Retry, "tried now"),
         QueueCommand::Hold { which, reason, lasting } => {
-            let until = lasting.map(|lasting| Timestamp::now().after(lasting));
-            change(&which, Change::Hold { reason, until }, "held")
+            change(&which, Change::Hold { reason, until: lasting.end() }, "held")
         }
         QueueCommand::Release { which } => change(&which, Change::Release, "released"),
         QueueCommand::Redirect(Redirect { target, which, .. }) => redirect(&which, target),
+        QueueCommand::Suspend(what) => suspend::suspend(what),
+        QueueCommand::Resume(what) => suspend::resume(what),
+        QueueCommand::Suspensions { json, file } => suspend::list(json, &file),
         QueueCommand::Bounce { which, reason } => change(&which, Change::Bounce { reason }, "given back"),
         QueueCommand::Drop { which } => change(&which, Change::Drop, "dropped"),
     }
@@ -54,6 +58,10 @@ fn understood<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Fault> 
     serde_json::from_value(value).map_err(|error| {
         Fault::failed(format!("the server's answer is not understood: {error}")).help("is it of this version?")
     })
+}
+
+fn not_running() -> Fault {
+    Fault::failed("no server is running on this data folder").help("gatepost serve")
 }
 
 fn unreadable(error: SpoolError) -> Fault {
@@ -112,11 +120,15 @@ fn list(what: &List, data_dir: &Path) -> Result<(), Fault> {
             output::size(letter.size),
             output::span(since(now, letter.arrived)),
             tries(letter.attempts),
-            match &letter.held {
-                Some(held) => hold(now, held),
-                None => format!("next try {}", next(now, letter.next)),
+            match (&letter.held, &letter.suspended) {
+                (Some(held), _) => hold(now, held),
+                (None, Some(_)) => "not tried now".to_owned(),
+                (None, None) => format!("next try {}", next(now, letter.next)),
             }
         );
+        if let Some(suspension) = &letter.suspended {
+            println!("  {}", suspend::words(suspension));
+        }
         if let Some(last) = &letter.last {
             println!("  {}", words(last));
         }
@@ -176,6 +188,9 @@ fn print_details(details: &Details) {
         Some(held) => println!("state     {}", hold(now, held)),
         None => println!("given up  in {}", output::span(details.expires.0.saturating_sub(now.0))),
     }
+    if let Some(suspension) = &letter.suspended {
+        println!("but       {}", suspend::words(suspension));
+    }
     let mut table = Table::new(&["RECIPIENT", "STATE", "TRIES", "NEXT TRY"]);
     for recipient in &details.all_recipients {
         let state = format!("{:?}", recipient.standing).to_lowercase();
@@ -233,7 +248,7 @@ fn change(which: &Which, change: Change, done: &str) -> Result<(), Fault> {
     let letters = selection(which)?;
     let request = Request::QueueChange { change, letters, dry_run: which.dry_run };
     let Some(value) = ask(&data_dir(&which.file)?, &request)? else {
-        return Err(Fault::failed("no server is running on this data folder").help("gatepost serve"));
+        return Err(not_running());
     };
     let count = value.get("count").and_then(Value::as_u64).unwrap_or(0) as usize;
     match (which.json, which.dry_run) {
