@@ -66,6 +66,7 @@ fuzz_target!(|input: &[u8]| {
         reply: (choice & 0x80 != 0).then_some(&reply),
         last_attempt: (choice & 0x20 != 0).then_some(u64::from(choice) << 33),
         will_retry_until: (choice & 0x10 != 0).then_some(u64::MAX),
+        advice: None,
     };
     let [one, two] = &addresses;
     let recipients = [recipient(one, first, true), recipient(two, second, false)];
@@ -83,6 +84,7 @@ fuzz_target!(|input: &[u8]| {
             _ => Some(Ret::Full),
         },
         smtputf8: bit(5),
+        deliver_by: bit(7).then_some(1_795_470_600_000),
         original: Original { beginning: letter, size: letter.len() as u64 + u64::from(bit(6)) },
         recipients: &recipients,
     };

@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use queue::{Attempt, Recipient, RecipientOutcome, Timestamp, Weather};
-use smtp::Reply;
+use queue::{Attempt, Recipient, RecipientOutcome, Timestamp, Verdict, Weather};
 use smtp::client::{Closed, Delivery, Message, Stage};
 use smtp::server::Protocol;
+use smtp::{ByMode, Reply};
 
 use crate::connect::State;
 use crate::content::Content;
@@ -204,7 +204,11 @@ impl<'a> Passage<'a> {
                 again.push((*at, *recipient));
             }
             let ours = over == Some(said.stage) || !kept.connection.heard();
-            self.put(*at, kept.outcome(said.reply, ours));
+            let mut outcome = kept.outcome(said.reply, ours);
+            if outcome.verdict == Verdict::PassedOn && self.is_told_of(kept) {
+                outcome.verdict = Verdict::Relayed;
+            }
+            self.put(*at, outcome);
         }
         again
     }
@@ -228,6 +232,12 @@ impl<'a> Passage<'a> {
 
     fn see(&mut self, weather: Weather) {
         self.weather = Some(self.weather.map_or(weather, |before| worse(before, weather)));
+    }
+
+    /// RFC 2852 §4: who set a time is told where nobody watches it any more, and, by the trace modifier, of each server.
+    fn is_told_of(&self, kept: &Kept) -> bool {
+        let watches = kept.connection.session().capabilities().is_some_and(|offered| offered.deliver_by.is_some());
+        self.attempt.letter.params.by.is_some_and(|by| by.trace || (by.mode == ByMode::Notify && !watches))
     }
 
     fn requiretls(&self) -> bool {

@@ -50,6 +50,8 @@ pub struct Report<'a> {
     pub envid: Option<&'a str>,
     pub ret: Option<Ret>,
     pub smtputf8: bool,
+    /// By when it was to be delivered (BY of MAIL, RFC 2852); in milliseconds since 1970-01-01 UTC.
+    pub deliver_by: Option<u64>,
     pub original: Original<'a>,
     pub recipients: &'a [RecipientReport<'a>],
 }
@@ -78,6 +80,8 @@ pub struct RecipientReport<'a> {
     pub last_attempt: Option<u64>,
     /// For [`Action::Delayed`].
     pub will_retry_until: Option<u64>,
+    /// What the writer of the letter can do about a failure, where more is known than `status` says.
+    pub advice: Option<&'a str>,
 }
 
 /// RFC 3464 §2.3.3.

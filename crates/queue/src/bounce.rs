@@ -10,6 +10,7 @@ use smtp::{Body, EnhancedCode, MailParams, Mailbox, Reply, ReplyCode, Ret, Rever
 use crate::intake::NewLetter;
 use crate::letter::{LastReply, Letter, Origin, Recipient, Timestamp};
 
+mod advice;
 #[cfg(test)]
 mod tests;
 
@@ -62,10 +63,12 @@ pub const BEGINNING: usize = FULL_LIMIT;
 /// Whether the sender is to be told about this recipient: not where there is none, and not who asked for silence.
 ///
 /// RFC 5321 §4.5.5; RFC 3461 §4.1: with NEVER, or a list without FAILURE, a failure is not reported; success only to who
-/// asked for it; of a delay, who gave no list or one with DELAY.
+/// asked for it; of a delay, who gave no list or one with DELAY. RFC 2852 §4: who set a time hears of it when the letter goes
+/// to where nobody watches it, unless with NEVER.
 pub fn wants_report(letter: &Letter, index: usize, how: How) -> bool {
     let notify = letter.recipients.get(index).and_then(|recipient| recipient.params.notify);
     let wanted = match how {
+        How::Relayed if letter.is_traced() => notify.is_none_or(|notify| !notify.never),
         How::Delivered | How::Relayed => notify.is_some_and(|notify| notify.success && !notify.never),
         How::Failed | How::Expired => notify.is_none_or(|notify| notify.failure && !notify.never),
         How::Delayed { .. } => notify.is_none_or(|notify| notify.delay && !notify.never),
@@ -111,6 +114,7 @@ pub fn write(letter: &Letter, ended: &[Ended], beginning: &[u8], host: &str, now
         // RFC 8689 §5: a letter that requires TLS goes back as by RET=HDRS, whatever else was asked for.
         ret: if letter.params.requiretls { Some(Ret::Headers) } else { letter.params.ret },
         smtputf8: letter.params.smtputf8,
+        deliver_by: letter.deliver_by().map(|by| by.0),
         original: Original { beginning, size: letter.size },
         recipients: &recipients,
     };
@@ -157,6 +161,7 @@ fn recipient_report<'a>(letter: &'a Letter, ended: &'a Ended) -> Option<Recipien
             How::Delayed { until } => Some(until.0),
             _ => None,
         },
+        advice: advice::about(ended),
     })
 }
 
@@ -167,6 +172,8 @@ fn status(letter: &Letter, ended: &Ended) -> EnhancedCode {
         // RFC 2852 §4: its sender wanted it back by now.
         _ if ended.how == How::Expired && letter.deadline().is_some() => EnhancedCode::new(5, 4, 7),
         _ if ended.how == How::Expired => EnhancedCode::new(4, 4, 7),
+        // RFC 2852 §4: "delivery time expired", and it is tried on.
+        _ if matches!(ended.how, How::Delayed { .. }) && letter.late_from().is_some() => EnhancedCode::new(4, 4, 7),
         Some(code) if matches!(ended.how, How::Delayed { .. }) => EnhancedCode { class: 4, ..code },
         None if matches!(ended.how, How::Delayed { .. }) => EnhancedCode::new(4, 0, 0),
         Some(code) if code.class == 5 => code,

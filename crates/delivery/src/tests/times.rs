@@ -1,8 +1,9 @@
 //! What is left of BY= at the next server, and the priority.
 
-use queue::Verdict::{Failed, Relayed};
+use queue::Verdict::{Failed, PassedOn, Relayed};
 use smtp::{ByMode, DeliverBy, Hold, MailParams};
 
+use super::queued::LETTER;
 use super::sink::{Script, Sink};
 use super::*;
 
@@ -46,4 +47,20 @@ async fn what_is_left_of_the_time_goes_along_and_a_hold_does_not() {
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     let mail = mail_of(&sink);
     assert!(mail.ends_with(" BY=-999999999;N MT-PRIORITY=3"), "{mail}");
+}
+
+/// RFC 2852 §4: who set a time is told where nobody watches it, though the server would tell of success; and, with the trace
+/// modifier, of each server.
+#[tokio::test]
+async fn who_set_a_time_is_told_of_the_servers_that_do_not_watch_it() {
+    for (offers, by, verdict) in [
+        (vec!["DSN"], (ByMode::Notify, false), Relayed),
+        (vec!["DSN", "DELIVERBY"], (ByMode::Notify, false), PassedOn),
+        (vec!["DSN", "DELIVERBY"], (ByMode::Notify, true), Relayed),
+    ] {
+        let sink = Sink::new(Script { offers: offers.clone(), ..Script::default() }).await;
+        let by = Some(DeliverBy { seconds: 60, mode: by.0, trace: by.1 });
+        let letter = attempt_with(&["ann@a.example"], LETTER, MailParams { by, ..MailParams::default() });
+        assert_eq!(verdicts(&house(&sink).send_as(letter).await), [verdict], "{offers:?} {by:?}");
+    }
 }

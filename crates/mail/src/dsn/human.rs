@@ -70,19 +70,16 @@ fn write_recipient(report: &Report<'_>, recipient: &RecipientReport<'_>, text: &
         Action::Failed => "It could not be delivered to",
         Action::Delayed => "It could not be delivered yet to",
         Action::Delivered => "It was delivered to",
-        Action::Relayed => "It was passed on to a server that confirms no delivery, for",
+        Action::Relayed if report.deliver_by.is_none() => "It was passed on to a server that confirms no delivery, for",
+        Action::Relayed => "It was passed on to the next server, for",
         Action::Expanded => "It was passed on to the members of the list",
     };
     text.push_str(&format!("{opening}\r\n\r\n    <{}>\r\n", recipient.address));
     write_reply(recipient, text);
     let rest = match recipient.action {
-        Action::Failed if matches!((recipient.status.subject, recipient.status.detail), (4, 7)) => {
-            let tried = format!("It was tried for {}. ", duration(report.written.saturating_sub(report.arrived)));
-            tried + advice::for_failure(recipient.status)
-        }
-        Action::Failed => advice::for_failure(recipient.status).to_owned(),
-        Action::Delayed => delayed(recipient),
-        Action::Relayed => "You will hear of it again only if it comes back.".to_owned(),
+        Action::Failed => failed(report, recipient),
+        Action::Delayed => late(report) + &delayed(recipient),
+        Action::Relayed => late(report) + "You will hear of it again only if it comes back.",
         Action::Delivered | Action::Expanded => String::new(),
     };
     if !rest.is_empty() {
@@ -111,6 +108,28 @@ fn write_reply(recipient: &RecipientReport<'_>, text: &mut String) {
             _ => wrap("    ", &line, text),
         }
     }
+}
+
+fn failed(report: &Report<'_>, recipient: &RecipientReport<'_>) -> String {
+    let what_to_do = recipient.advice.unwrap_or_else(|| advice::for_failure(recipient.status));
+    match (recipient.status.class, recipient.status.subject, recipient.status.detail, report.deliver_by) {
+        (5, 4, 7, Some(by)) => format!(
+            "It was to be delivered by {}, or to come back. If it is still of use, send it again with more time, or use \
+             other means.",
+            date::format(by)
+        ),
+        (_, 4, 7, _) => {
+            let tried = duration(report.written.saturating_sub(report.arrived));
+            format!("It was tried for {tried}. {what_to_do}")
+        }
+        _ => what_to_do.to_owned(),
+    }
+}
+
+/// RFC 2852 §4: of a time that was set, and that goes by.
+fn late(report: &Report<'_>) -> String {
+    let by = report.deliver_by.map(|by| format!("It was to be delivered by {}. ", date::format(by)));
+    by.unwrap_or_default()
 }
 
 fn delayed(recipient: &RecipientReport<'_>) -> String {

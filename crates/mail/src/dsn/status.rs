@@ -21,6 +21,10 @@ pub(super) fn write(report: &Report<'_>, utf8: bool, out: &mut Vec<u8>) {
         field("Original-Envelope-Id", envid);
     }
     field("Arrival-Date", &date::format(report.arrived));
+    // RFC 2852: a field of its own.
+    if let Some(by) = report.deliver_by {
+        field("Deliver-By-Date", &date::format(by));
+    }
     out.extend_from_slice(b"\r\n");
     for recipient in report.recipients {
         write_recipient(recipient, utf8, out);

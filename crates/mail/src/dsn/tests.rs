@@ -18,6 +18,7 @@ struct Case {
     smtputf8: bool,
     written: u64,
     size: Option<u64>,
+    deliver_by: Option<u64>,
     recipients: Vec<CaseRecipient>,
 }
 
@@ -30,6 +31,7 @@ struct CaseRecipient {
     reply: Option<Reply>,
     last_attempt: Option<u64>,
     until: Option<u64>,
+    advice: Option<String>,
 }
 
 const ARRIVED: u64 = 1_795_470_566_000;
@@ -53,6 +55,7 @@ impl Case {
             "smtputf8" => self.smtputf8 = true,
             "written" => self.written = minutes(),
             "size" => self.size = Some(value.parse().unwrap()),
+            "by" => self.deliver_by = Some(minutes()),
             "recipient" => self.recipients.push(CaseRecipient::new(value)),
             _ => {}
         }
@@ -65,6 +68,7 @@ impl Case {
             "reply" => recipient.reply = Some(reply(value)),
             "last-attempt" => recipient.last_attempt = Some(minutes()),
             "until" => recipient.until = Some(minutes()),
+            "advice" => recipient.advice = Some(value.into()),
             _ => {}
         }
     }
@@ -81,6 +85,7 @@ impl Case {
             envid: self.envid.as_deref(),
             ret: self.ret,
             smtputf8: self.smtputf8,
+            deliver_by: self.deliver_by,
             original: Original { beginning: letter, size: self.size.unwrap_or(letter.len() as u64) },
             recipients: &recipients,
         };
@@ -99,6 +104,7 @@ impl CaseRecipient {
             reply: None,
             last_attempt: None,
             until: None,
+            advice: None,
         }
     }
 
@@ -112,6 +118,7 @@ impl CaseRecipient {
             reply: self.reply.as_ref(),
             last_attempt: self.last_attempt,
             will_retry_until: self.until,
+            advice: self.advice.as_deref(),
         }
     }
 }

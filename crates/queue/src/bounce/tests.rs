@@ -1,4 +1,4 @@
-use smtp::{Notify, RcptParams, Ret, ReversePath};
+use smtp::{ByMode, DeliverBy, Notify, RcptParams, Ret, ReversePath};
 
 use super::*;
 use crate::letter::QueueId;
@@ -118,5 +118,93 @@ fn a_letter_that_requires_tls_goes_back_without_its_body_and_under_the_same_rule
         let text = String::from_utf8(written.text).unwrap();
         assert!(text.contains("Subject: tea"), "{text}");
         assert_eq!(text.contains("At five?"), !requiretls, "{text}");
+    }
+}
+
+fn with_time(seconds: i64, mode: ByMode, trace: bool, notify: Option<Notify>) -> Letter {
+    let mut letter = letter("alice@near.example", notify);
+    letter.params.by = Some(DeliverBy { seconds, mode, trace });
+    letter
+}
+
+/// RFC 2852 §4.
+#[test]
+fn who_set_a_time_hears_where_nobody_watches_it_and_with_trace_of_each_server() {
+    let never = Some(Notify { never: true, success: false, failure: false, delay: false });
+    let failure = Some(Notify { never: false, success: false, failure: true, delay: false });
+    for (mode, trace, notify, told) in [
+        (ByMode::Notify, false, None, true),
+        (ByMode::Notify, false, failure, true),
+        (ByMode::Notify, true, never, false),
+        (ByMode::Return, true, None, true),
+        (ByMode::Return, false, None, false),
+    ] {
+        assert_eq!(
+            wants_report(&with_time(60, mode, trace, notify), 0, How::Relayed),
+            told,
+            "{mode:?} {trace} {notify:?}"
+        );
+    }
+    assert!(!wants_report(&letter("alice@near.example", None), 0, How::Relayed));
+    assert!(!wants_report(&with_time(60, ByMode::Notify, true, None), 0, How::Delivered), "only of the way");
+}
+
+#[test]
+fn a_time_that_was_set_has_its_field_and_its_codes() {
+    let last = LastReply { at: Timestamp(1), reply: Reply::new(451, (4, 3, 0), "later"), by: "gatepost".into() };
+    let until = Timestamp(1_700_500_000_000);
+    for (mode, how, status) in [
+        (ByMode::Notify, How::Delayed { until }, "4.4.7"),
+        (ByMode::Return, How::Expired, "5.4.7"),
+        (ByMode::Notify, How::Expired, "4.4.7"),
+    ] {
+        let ended = Ended { index: 0, attempts: 1, last: last.clone(), how };
+        let written = write(&with_time(60, mode, false, None), &[ended], TEXT, "mx.near.example", Timestamp::now());
+        let text = String::from_utf8(written.unwrap().text).unwrap();
+        assert!(text.contains("Deliver-By-Date: Tue, 14 Nov 2023 22:14:20 +0000\r\n"), "{text}");
+        assert!(text.contains(&format!("\r\nStatus: {status}\r\n")), "{text}");
+    }
+}
+
+/// Each class of refusal with the words that a server says, and what the writer of the letter reads.
+#[test]
+fn what_to_do_follows_from_what_the_words_mean() {
+    let peer = "mx1.far.example [192.0.2.1]:25";
+    for (code, words, by, expired, advice) in [
+        ((550, 5, 1, 1), "no such user", peer, false, "There is no such address."),
+        ((552, 5, 2, 2), "mailbox full", peer, false, "The mailbox is full."),
+        ((554, 5, 7, 1), "mailbox is over quota", peer, false, "The mailbox is full."),
+        ((552, 5, 3, 4), "message size exceeds fixed limit", peer, false, "smaller attachments"),
+        (
+            (550, 5, 7, 1),
+            "blocked, see https://www.spamhaus.org/query/ip/192.0.2.1",
+            peer,
+            false,
+            "does not trust the server",
+        ),
+        ((550, 5, 7, 26), "unauthenticated mail is prohibited", peer, false, "SPF, DKIM or DMARC"),
+        ((550, 5, 7, 1), "message content rejected as spam", peer, false, "fewer links"),
+        ((550, 5, 7, 1), "relaying denied", peer, false, "says that it does not"),
+        ((530, 5, 7, 0), "authentication required", peer, false, "wants a login"),
+        ((550, 5, 7, 10), "TLS required", peer, false, "encrypted"),
+        ((550, 5, 4, 7), "no", "gatepost", false, "The other side did not take it in all that time"),
+        ((550, 5, 1, 2), "no such domain", "gatepost", false, "There is no such domain"),
+        ((556, 5, 1, 10), "null MX", "gatepost", false, "takes no mail at all"),
+        ((554, 5, 4, 6), "loop", "gatepost", false, "in a circle"),
+        ((554, 5, 4, 4), "only loopback", "gatepost", false, "typing error behind the @"),
+        ((550, 5, 6, 7), "no SMTPUTF8", "gatepost", false, "plain ASCII"),
+        ((550, 5, 7, 30), "no REQUIRETLS", "gatepost", false, "not to go without encryption"),
+        ((452, 4, 2, 2), "over quota", peer, true, "The mailbox is full."),
+        ((451, 4, 7, 1), "greylisted", peer, true, "did not take it in all that time"),
+        ((451, 4, 7, 5), "no TLS with mx", "gatepost", true, "encrypted"),
+        ((451, 4, 4, 1), "refused the connection", "gatepost", true, "did not take it in all that time"),
+        ((451, 4, 4, 3), "SERVFAIL", "gatepost", true, "which server takes mail"),
+        ((452, 4, 2, 2), "no room", "gatepost", true, "The mailbox is full."),
+        ((452, 4, 3, 1), "disk full", "maildir", true, "no room for it on this server"),
+    ] {
+        let (code, class, subject, detail) = code;
+        let reply = Reply::from_peer(ReplyCode::new(code), Some(EnhancedCode::new(class, subject, detail)), words);
+        let text = text(ended(reply, by, expired)).replace("\r\n", " ");
+        assert!(text.contains(advice), "{advice:?} is not in\n{text}");
     }
 }

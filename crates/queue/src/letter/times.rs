@@ -21,9 +21,20 @@ impl Letter {
         self.by(ByMode::Return)
     }
 
-    /// From then on its sender is told that it is late (RFC 2852 §4, by-mode N).
+    /// From then on its sender is told that it is late (RFC 2852 §4, by-mode N). Not where it was late when it came: that is
+    /// for the server to tell that had it then.
     pub fn late_from(&self) -> Option<Timestamp> {
-        self.by(ByMode::Notify)
+        self.by(ByMode::Notify).filter(|_| self.params.by.is_some_and(|by| by.seconds > 0))
+    }
+
+    /// When it was, or is, to be delivered, for reports.
+    pub fn deliver_by(&self) -> Option<Timestamp> {
+        self.by(ByMode::Return).or_else(|| self.by(ByMode::Notify))
+    }
+
+    /// Whether its sender hears where it goes: of each server (by-trace), or of the one that watches no time (by-mode N).
+    pub fn is_traced(&self) -> bool {
+        self.params.by.is_some_and(|by| by.trace || by.mode == ByMode::Notify)
     }
 
     /// What is left of BY= at `now`, for the next server: less than nothing only where it may be late.
@@ -37,7 +48,9 @@ impl Letter {
 
     fn by(&self, mode: ByMode) -> Option<Timestamp> {
         let by = self.params.by.filter(|by| by.mode == mode)?;
-        Some(self.arrived.after(Duration::from_secs(u64::try_from(by.seconds).unwrap_or(0))))
+        let apart = by.seconds.unsigned_abs().saturating_mul(1000);
+        let at = if by.seconds < 0 { u64::saturating_sub } else { u64::saturating_add };
+        Some(Timestamp(at(self.arrived.0, apart)))
     }
 }
 
@@ -72,7 +85,8 @@ mod tests {
         assert_eq!((kept.deadline(), kept.late_from()), (Some(Timestamp(1_010_000)), None));
         assert_eq!(kept.by_left(Timestamp(1_003_900)), by(7, ByMode::Return));
         let told = letter(MailParams { by: by(-5, ByMode::Notify), ..MailParams::default() });
-        assert_eq!((told.deadline(), told.late_from()), (None, Some(Timestamp(1_000_000))));
+        assert_eq!((told.deadline(), told.late_from()), (None, None));
+        assert_eq!(told.deliver_by(), Some(Timestamp(995_000)));
         assert_eq!(told.by_left(Timestamp(1_010_000)), by(-15, ByMode::Notify));
         assert_eq!(letter(MailParams::default()).by_left(Timestamp(5)), None);
     }
