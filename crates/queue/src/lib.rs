@@ -29,6 +29,7 @@ pub mod record;
 pub mod retry;
 pub mod schedule;
 pub mod spool;
+mod table;
 pub mod units;
 
 pub use counters::Counters;

@@ -10,6 +10,7 @@
 //! | `settle` | what becomes of an attempt: states, records |
 //! | `report` | what the sender is told, before anything is forgotten |
 //! | `delay` | what the sender of a letter that waits long is told |
+//! | `recovery` | what the spool has goes on the calendar |
 //! | `calendar` | the thread that fetches letters whose time has come |
 //! | `filter` | which letters an operator means |
 //! | `operate` | list, show |
@@ -42,6 +43,7 @@ mod delay;
 mod filter;
 mod inner;
 mod operate;
+mod recovery;
 mod redirect;
 mod report;
 mod settle;

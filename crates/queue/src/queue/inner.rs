@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
+use super::recovery::Recovery;
 use super::suspensions::Suspensions;
 use super::{Lane, OpenError, QueueConfig, Search, Site, Sites, Via};
 use crate::counters::Counters;
@@ -16,7 +17,7 @@ use crate::letter::codec::{self, DecodeError};
 use crate::letter::{Course, Letter, QueueId, Timestamp};
 use crate::record::{Event, Recorder};
 use crate::schedule::{Dispatch, Job, RecipientSet, Scheduler, WorkerId};
-use crate::spool::{Body, Disk, Problem, RecoveredLetter, Spool, SpoolConfig, SpoolError};
+use crate::spool::{Body, Disk, Problem, Spool, SpoolConfig, SpoolError};
 
 /// Letters whose envelope is kept in memory; past that it is read from the spool when an attempt begins.
 const WARM_MOST: usize = 10_000;
@@ -119,9 +120,13 @@ impl Inner {
     ) -> Result<Arc<Self>, OpenError> {
         let runtime = Handle::try_current().map_err(|_| OpenError::NoRuntime)?;
         recorder.keep_free(config.min_free / 2);
-        let (spool, recovered) = Spool::open(SpoolConfig::new(config.data_dir.join("spool")), disk)?;
+        let mut scheduler = Scheduler::new(Arc::clone(&sites), config.workers, config.initial_connections);
+        let mut recovery = Recovery::new(&config, &mut scheduler, Timestamp::now());
+        let folder = SpoolConfig::new(config.data_dir.join("spool"));
+        let (spool, problems) = Spool::open_with(folder, disk, &mut |letter| recovery.take(&letter))?;
+        let found = recovery.finish();
         let state = State {
-            scheduler: Scheduler::new(Arc::clone(&sites), config.workers, config.initial_connections),
+            scheduler,
             config: Arc::new(config),
             warm: HashMap::new(),
             hot: 0,
@@ -143,7 +148,7 @@ impl Inner {
             sites,
             recorder,
             counters: Counters::default(),
-            problems: recovered.problems,
+            problems,
             runtime,
             state: Mutex::new(state),
             bell: Condvar::new(),
@@ -156,7 +161,10 @@ impl Inner {
         let data_dir = inner.config().data_dir.clone();
         inner.recall_suspensions(&data_dir);
         inner.tell_problems();
-        recovered.letters.iter().for_each(|letter| inner.recover(letter));
+        found.done.into_iter().for_each(|id| inner.spool.remove(id));
+        for (id, error) in found.damaged {
+            inner.tell_unreadable(id, &LoadError::Damaged(error));
+        }
         Ok(inner)
     }
 
@@ -190,28 +198,6 @@ impl Inner {
             tracing::error!(file, offset, what, "the spool is damaged; the damaged part was set aside");
             let text = format!("{file} at {offset}: {what}");
             self.recorder.record(Event::Problem).text("text", &text).write();
-        }
-    }
-
-    fn recover(&self, recovered: &RecoveredLetter) {
-        let id = recovered.id;
-        let read = codec::decode(id, &recovered.meta, recovered.state.as_deref().unwrap_or_default());
-        let (letter, course) = match read {
-            Ok(read) => read,
-            Err(error) => return self.tell_unreadable(id, &LoadError::Damaged(error)),
-        };
-        let Some(due) = course.next_due() else {
-            // The power went between the last recipient's state and the removal.
-            return self.spool.remove(id);
-        };
-        let (mut state, now) = (self.lock(), Timestamp::now());
-        let expires = state.config.retry.expiry(&letter).after(course.held);
-        // The clock was wrong when that was planned.
-        let latest = letter.release().max(now).after(state.config.longest_wait());
-        let due = if due > latest { now } else { due };
-        state.scheduler.handle_waiting(id, expires, due);
-        if let Some(hold) = &course.hold {
-            state.scheduler.handle_held(id, hold.until);
         }
     }
 

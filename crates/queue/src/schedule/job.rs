@@ -5,12 +5,21 @@ use crate::letter::QueueId;
 use crate::queue::Via;
 
 /// Some recipients of one letter, to be tried at one site.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Job {
     pub id: QueueId,
     pub recipients: RecipientSet,
     pub via: Via,
     pub flow: Flow,
+    /// That of the letter's [`super::Out`] when it was made ready: what was taken back since is not begun.
+    pub(super) round: u32,
+}
+
+impl PartialEq for Job {
+    fn eq(&self, other: &Self) -> bool {
+        let what = |job: &Self| (job.id, job.recipients.clone(), job.via.clone(), job.flow);
+        what(self) == what(other)
+    }
 }
 
 /// Indexes into a letter's recipients. Up to 64 take no memory of their own.

@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Place, Sites, Source};
+use crate::table::Table;
 
 mod job;
 mod pace;
@@ -63,11 +64,13 @@ pub enum Calendar {
 pub struct Scheduler {
     routes: Arc<dyn Sites>,
     most_workers: usize,
-    letters: HashMap<QueueId, Plan>,
+    letters: Table<Plan>,
     /// One entry a letter, at [`Plan::at`].
     calendar: BTreeSet<(Timestamp, QueueId)>,
     /// Recipients that are ready or running; only for letters that have such.
     out: HashMap<QueueId, Out>,
+    /// Numbers the entries of `out`.
+    rounds: u32,
     lanes: HashMap<Lane, LaneQueue>,
     /// What waits until the site of its domain is found.
     searching: HashMap<Arc<str>, Vec<(Source, Job)>>,
@@ -114,10 +117,24 @@ enum Stage {
 
 const NEVER: Timestamp = Timestamp(u64::MAX);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Out {
     ready: RecipientSet,
     running: RecipientSet,
+    /// Jobs of an earlier one were taken back.
+    round: u32,
+}
+
+impl Out {
+    fn begin(rounds: &mut u32) -> Self {
+        *rounds = rounds.wrapping_add(1);
+        Self { ready: RecipientSet::default(), running: RecipientSet::default(), round: *rounds }
+    }
+
+    /// Whether this job is still to be begun: its letter may have been dropped, have expired, or go elsewhere by now.
+    fn wants(&self, job: &Job) -> bool {
+        self.round == job.round && self.ready.contains_all(&job.recipients)
+    }
 }
 
 impl Plan {
@@ -137,9 +154,10 @@ impl Scheduler {
         Self {
             routes,
             most_workers: most_workers.max(1),
-            letters: HashMap::new(),
+            letters: Table::default(),
             calendar: BTreeSet::new(),
             out: HashMap::new(),
+            rounds: 0,
             lanes: HashMap::new(),
             searching: HashMap::new(),
             search_again: BTreeSet::new(),
@@ -172,19 +190,17 @@ impl Scheduler {
     }
 
     pub fn contains(&self, id: QueueId) -> bool {
-        self.letters.contains_key(&id)
+        self.letters.contains(id)
     }
 
-    /// In no order.
+    /// Ascending.
     pub fn ids_after(&self, after: Option<QueueId>) -> Vec<QueueId> {
-        self.letters.keys().copied().filter(|id| after.is_none_or(|after| *id > after)).collect()
+        self.letters.ids_after(after).collect()
     }
 
     /// Ascending.
     pub fn ids(&self) -> Vec<QueueId> {
-        let mut ids: Vec<_> = self.letters.keys().copied().collect();
-        ids.sort_unstable();
-        ids
+        self.letters.ids().collect()
     }
 
     /// Recipients that are ready for a worker, and those that are being tried.
@@ -194,23 +210,23 @@ impl Scheduler {
 
     /// Whether the driver may forget what it holds of this letter: no attempt runs, nothing is being read or reported.
     pub fn is_quiet(&self, id: QueueId) -> bool {
-        let busy = self.letters.get(&id).is_some_and(|plan| matches!(plan.stage, Stage::Loading | Stage::Expiring));
+        let busy = self.letters.get(id).is_some_and(|plan| matches!(plan.stage, Stage::Loading | Stage::Expiring));
         !busy && self.out.get(&id).is_none_or(|out| out.running.is_empty())
     }
 
     /// Whether what the driver read of it, on the calendar's word, is still asked for.
     pub fn is_loading(&self, id: QueueId) -> bool {
-        self.letters.get(&id).is_some_and(|plan| plan.stage == Stage::Loading)
+        self.letters.get(id).is_some_and(|plan| plan.stage == Stage::Loading)
     }
 
     /// The same of a letter that is to be reported.
     pub fn is_expiring(&self, id: QueueId) -> bool {
-        self.letters.get(&id).is_some_and(|plan| plan.stage == Stage::Expiring)
+        self.letters.get(id).is_some_and(|plan| plan.stage == Stage::Expiring)
     }
 
     /// When it is tried next, where that is on the calendar.
     pub fn next_try(&self, id: QueueId) -> Option<Timestamp> {
-        self.letters.get(&id).map(|plan| plan.next).filter(|next| *next != NEVER)
+        self.letters.get(id).map(|plan| plan.next).filter(|next| *next != NEVER)
     }
 
     /// When [`Scheduler::poll_calendar`] has something to say.
@@ -259,7 +275,7 @@ impl Scheduler {
         next: Option<Timestamp>,
     ) {
         // An operator may hold it by now, or have given it back.
-        let Some(plan) = self.letters.get(&id).copied().filter(|plan| plan.stage == Stage::Loading) else { return };
+        let Some(plan) = self.letters.get(id).copied().filter(|plan| plan.stage == Stage::Loading) else { return };
         // What was settled meanwhile may be due earlier than what the driver read.
         let next = plan.next.min(next.unwrap_or(NEVER));
         self.plan(id, Plan { next, stage: Stage::Quiet, ..plan });
@@ -275,7 +291,7 @@ impl Scheduler {
     ) {
         for (place, recipients) in jobs {
             self.handle_settled(id, &recipients, None);
-            if self.letters.get(&id).is_some_and(|plan| plan.stage != Stage::Held) {
+            if self.letters.get(id).is_some_and(|plan| plan.stage != Stage::Held) {
                 self.push(id, flow, place.into(), recipients);
             }
         }
@@ -290,7 +306,7 @@ impl Scheduler {
                 self.out.remove(&id);
             }
         }
-        if let Some(plan) = self.letters.get(&id).copied().filter(|plan| plan.stage != Stage::Held)
+        if let Some(plan) = self.letters.get(id).copied().filter(|plan| plan.stage != Stage::Held)
             && let Some(again) = again
         {
             self.plan(id, Plan { next: plan.next.min(again), ..plan });
@@ -300,14 +316,14 @@ impl Scheduler {
     /// What could be reported is reported; what is left is being tried, or the report could not be stored. The driver looks
     /// at it again when that is settled, at the latest at `again`.
     pub fn handle_expired(&mut self, id: QueueId, again: Timestamp) {
-        if self.letters.get(&id).is_some_and(|plan| plan.stage != Stage::Held) {
+        if self.letters.get(id).is_some_and(|plan| plan.stage != Stage::Held) {
             self.plan(id, Plan { expires: again, next: NEVER, stage: Stage::Quiet });
         }
     }
 
     /// The letter could not be read: neither tried nor expired before `again`.
     pub fn handle_unreadable(&mut self, id: QueueId, again: Timestamp) {
-        if let Some(plan) = self.letters.get(&id).copied() {
+        if let Some(plan) = self.letters.get(id).copied() {
             self.plan(id, Plan { expires: plan.expires.max(again), next: again, stage: Stage::Quiet });
         }
     }
@@ -316,28 +332,28 @@ impl Scheduler {
     pub fn handle_removed(&mut self, id: QueueId) {
         self.out.remove(&id);
         self.suspended.forget(id);
-        if let Some(at) = self.letters.remove(&id).and_then(|plan| plan.at()) {
+        if let Some(at) = self.letters.remove(id).and_then(|plan| plan.at()) {
             self.calendar.remove(&(at, id));
         }
     }
 
     /// An operator holds it: what is being tried goes on, nothing else begins. The driver looks at it again at `until`.
     pub fn handle_held(&mut self, id: QueueId, until: Option<Timestamp>) {
-        let Some(plan) = self.letters.get(&id).copied() else { return };
+        let Some(plan) = self.letters.get(id).copied() else { return };
         self.unready(id);
         self.plan(id, Plan { stage: Stage::Held, next: until.unwrap_or(NEVER), ..plan });
     }
 
     /// It is held no more. `next`: when its first pending recipient is due.
     pub fn handle_released(&mut self, id: QueueId, expires: Timestamp, next: Timestamp) {
-        if self.letters.contains_key(&id) {
+        if self.letters.contains(id) {
             self.plan(id, Plan { expires, next, stage: Stage::Quiet });
         }
     }
 
     /// Its recipients go elsewhere now, or nowhere for a while: those that are not being tried are placed anew at once.
     pub fn handle_replaced(&mut self, id: QueueId, now: Timestamp) {
-        let Some(plan) = self.letters.get(&id).copied() else { return };
+        let Some(plan) = self.letters.get(id).copied() else { return };
         if !matches!(plan.stage, Stage::Held | Stage::Expiring) {
             self.unready(id);
             self.plan(id, Plan { stage: Stage::Quiet, next: now, ..plan });
@@ -347,7 +363,7 @@ impl Scheduler {
     /// An operator gives it back to its sender: as [`Calendar::Expire`], which the driver answers. Gives who is being tried;
     /// `None` where there is no such letter, or it is being reported already.
     pub fn handle_given_back(&mut self, id: QueueId) -> Option<RecipientSet> {
-        let plan = self.letters.get(&id).copied().filter(|plan| plan.stage != Stage::Expiring)?;
+        let plan = self.letters.get(id).copied().filter(|plan| plan.stage != Stage::Expiring)?;
         self.plan(id, Plan { stage: Stage::Expiring, next: NEVER, ..plan });
         Some(self.unready(id))
     }
@@ -355,8 +371,8 @@ impl Scheduler {
     /// What was ready and not begun is never begun. Gives who is being tried.
     fn unready(&mut self, id: QueueId) -> RecipientSet {
         let Some(out) = self.out.get_mut(&id) else { return RecipientSet::default() };
-        out.ready = RecipientSet::default();
-        let running = out.running.clone();
+        let running = std::mem::take(&mut out.running);
+        *out = Out { running: running.clone(), ..Out::begin(&mut self.rounds) };
         if running.is_empty() {
             self.out.remove(&id);
         }
@@ -366,7 +382,7 @@ impl Scheduler {
     /// An operator wants it tried now. `false`: there is no such letter, or it is held.
     pub fn handle_retry(&mut self, id: QueueId) -> bool {
         let held = |plan: &Plan| plan.stage == Stage::Held;
-        let Some(plan) = self.letters.get(&id).copied().filter(|plan| !held(plan)) else { return false };
+        let Some(plan) = self.letters.get(id).copied().filter(|plan| !held(plan)) else { return false };
         // With no next try, all that is pending is ready or running already.
         if plan.stage == Stage::Quiet && plan.next != NEVER {
             self.plan(id, Plan { stage: Stage::Forced, ..plan });
@@ -380,7 +396,7 @@ impl Scheduler {
             .letters
             .iter()
             .filter(|(_, plan)| plan.stage != Stage::Held && plan.next != NEVER && plan.next > latest);
-        let far: Vec<(QueueId, Plan)> = far.map(|(id, plan)| (*id, *plan)).collect();
+        let far: Vec<(QueueId, Plan)> = far.map(|(id, plan)| (id, *plan)).collect();
         far.into_iter().for_each(|(id, plan)| self.plan(id, Plan { next: now, ..plan }));
         self.now = now;
         self.wake_all_lanes(now);
@@ -394,7 +410,7 @@ impl Scheduler {
         let Some((_, id)) = self.calendar.first().copied().filter(|(at, _)| *at <= now) else {
             return Calendar::Wait(self.next_time());
         };
-        let Some(plan) = self.letters.get(&id).copied() else {
+        let Some(plan) = self.letters.get(id).copied() else {
             self.calendar.pop_first();
             return Calendar::Wait(Some(now));
         };

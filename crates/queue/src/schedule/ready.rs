@@ -87,6 +87,7 @@ struct Entry {
     id: QueueId,
     recipients: RecipientSet,
     via: Via,
+    round: u32,
 }
 
 impl Ready {
@@ -108,14 +109,14 @@ impl Ready {
     }
 
     fn add(&mut self, job: Job, add: impl FnOnce(&mut VecDeque<Entry>, Entry)) {
-        let Job { id, recipients, via, flow } = job;
+        let Job { id, recipients, via, flow, round } = job;
         let Some(class) = self.classes.get_mut(flow.class()) else { return };
         let sender = class.senders.entry(flow.sender).or_default();
         if sender.jobs.is_empty() {
             class.turn.push_back(flow.sender);
         }
         sender.priority = flow.priority;
-        add(&mut sender.jobs, Entry { id, recipients, via });
+        add(&mut sender.jobs, Entry { id, recipients, via, round });
         self.len += 1;
     }
 
@@ -144,7 +145,7 @@ impl Class {
         let (turn, at) = self.choose(via);
         let name = self.turn.remove(turn)?;
         let sender = self.senders.get_mut(&name)?;
-        let Entry { id, recipients, via } = sender.jobs.remove(at)?;
+        let Entry { id, recipients, via, round } = sender.jobs.remove(at)?;
         let flow = Flow { priority: sender.priority, sender: name };
         if sender.jobs.is_empty() {
             self.senders.remove(&name);
@@ -152,7 +153,7 @@ impl Class {
             sender.owes = recipients.len().clamp(1, COST_MOST) as u32 - 1;
             self.turn.push_back(name);
         }
-        Some(Job { id, recipients, via, flow })
+        Some(Job { id, recipients, via, flow, round })
     }
 
     /// Brings a sender to the front that owes nothing.

@@ -23,7 +23,7 @@ impl Scheduler {
     pub fn handle_found(&mut self, domain: &str, site: &Site, via: &Via) {
         for (source, job) in self.searching.remove(domain).unwrap_or_default() {
             // Dropped or expired meanwhile: nobody wants it any more.
-            if self.out.get(&job.id).is_some_and(|out| out.ready.contains_all(&job.recipients)) {
+            if self.out.get(&job.id).is_some_and(|out| out.wants(&job)) {
                 self.push_ready(Lane { site: site.clone(), source }, Job { via: via.clone(), ..job });
             }
         }

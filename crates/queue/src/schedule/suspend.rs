@@ -55,7 +55,7 @@ impl Scheduler {
     /// Some recipients of a letter that was read wait for the end of a suspension. Said after
     /// [`Scheduler::handle_loaded`], whose `next` is that end or none.
     pub fn handle_parked(&mut self, id: QueueId) {
-        if self.letters.contains_key(&id) {
+        if self.letters.contains(id) {
             self.suspended.parked.insert(id);
         }
     }
@@ -68,7 +68,7 @@ impl Scheduler {
     /// What it waited for may be over: it is read now.
     pub fn handle_unparked(&mut self, id: QueueId, now: Timestamp) {
         if self.suspended.parked.remove(&id)
-            && let Some(plan) = self.letters.get(&id).copied()
+            && let Some(plan) = self.letters.get(id).copied()
             && matches!(plan.stage, Stage::Quiet | Stage::Loading)
         {
             self.plan(id, super::Plan { next: plan.next.min(now), ..plan });

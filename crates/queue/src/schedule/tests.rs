@@ -37,7 +37,7 @@ fn one() -> RecipientSet {
 }
 
 fn job_of(id: u64) -> Job {
-    Job { id: QueueId(id), recipients: one(), via: Via::default(), flow: Flow::default() }
+    Job { id: QueueId(id), recipients: one(), via: Via::default(), flow: Flow::default(), round: 0 }
 }
 
 fn scheduler(per_site: usize, in_all: usize) -> Scheduler {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::pace::Pace;
 use super::ready::{Flow, Ready};
-use super::{Job, RecipientSet, Scheduler, Stage};
+use super::{Job, Out, RecipientSet, Scheduler, Stage};
 use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Place, Site, Via, Weather};
 
@@ -148,10 +148,11 @@ impl Scheduler {
         let Some(out) = self.out.get_mut(&job.id) else { return };
         out.running.subtract(&job.recipients);
         // Held meanwhile: who releases it reads from its states when it is due.
-        if self.letters.get(&job.id).is_some_and(|plan| plan.stage == Stage::Held) {
+        if self.letters.get(job.id).is_some_and(|plan| plan.stage == Stage::Held) {
             return;
         }
         out.ready.add(&job.recipients);
+        let job = Job { round: out.round, ..job };
         if let Some(queue) = self.lanes.get_mut(&lane) {
             queue.pace.uncount_letter();
             queue.ready.push_front(job);
@@ -266,11 +267,14 @@ impl Scheduler {
         if recipients.is_empty() {
             return;
         }
-        self.out.entry(id).or_default().ready.add(&recipients);
+        let rounds = &mut self.rounds;
+        let out = self.out.entry(id).or_insert_with(|| Out::begin(rounds));
+        out.ready.add(&recipients);
+        let round = out.round;
         match place {
-            Place::Lane { lane, via } => self.push_ready(lane, Job { id, recipients, via, flow }),
+            Place::Lane { lane, via } => self.push_ready(lane, Job { id, recipients, via, flow, round }),
             Place::Unknown { domain, source } => {
-                self.seek(domain, source, Job { id, recipients, via: Via::default(), flow });
+                self.seek(domain, source, Job { id, recipients, via: Via::default(), flow, round });
             }
         }
     }
@@ -305,7 +309,7 @@ impl Scheduler {
         }
         while let Some(job) = queue.ready.pop(via) {
             if let Some(out) = self.out.get_mut(&job.id)
-                && out.ready.contains_all(&job.recipients)
+                && out.wants(&job)
             {
                 out.ready.subtract(&job.recipients);
                 out.running.add(&job.recipients);

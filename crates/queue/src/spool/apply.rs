@@ -68,14 +68,14 @@ impl Log {
     }
 
     fn apply_update(&mut self, index: &mut Index, id: QueueId, place: Place) {
-        let Some(entry) = index.entries.get_mut(&id) else { return };
+        let Some(entry) = index.entries.get_mut(id) else { return };
         let old = entry.state.replace(place);
         self.gain(place);
         old.into_iter().for_each(|old| self.lose(old));
     }
 
     fn apply_remove(&mut self, index: &mut Index, id: QueueId, young: u32) {
-        let Some(entry) = index.entries.remove(&id) else { return };
+        let Some(entry) = index.entries.remove(id) else { return };
         self.dead_texts.extend(index.large.remove(&id));
         self.lose(entry.message);
         entry.state.into_iter().for_each(|state| self.lose(state));

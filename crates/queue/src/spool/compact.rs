@@ -209,7 +209,7 @@ impl Log {
             .entries
             .iter()
             .filter(|(_, entry)| here(entry))
-            .map(|(id, entry)| (entry.message.offset, *id))
+            .map(|(id, entry)| (entry.message.offset, id))
             .collect();
         drop(index);
         found.sort_unstable_by(|a, b| b.cmp(a));
@@ -334,7 +334,7 @@ impl Log {
             let offset = NonZeroU32::new(start as u32).unwrap_or(NonZeroU32::MIN);
             let place = Place { segment: number, offset, len: copied.record.header.len };
             start += copied.record.size();
-            let Some(entry) = index.entries.get_mut(&copied.id) else { continue };
+            let Some(entry) = index.entries.get_mut(copied.id) else { continue };
             self.gain(place);
             copied.old.state.into_iter().for_each(|state| self.lose(state));
             *entry = if copied.record.header.kind == Kind::Update {

@@ -1,4 +1,4 @@
-//! Where each letter lies: the small part of a spool that is in memory, some 50 octets a letter.
+//! Where each letter lies: the small part of a spool that is in memory, some 40 octets a letter.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -17,6 +17,7 @@ use super::draft::large_path;
 use super::record::{Front, Large};
 use crate::counters::{Histogram, SYNC};
 use crate::letter::QueueId;
+use crate::table::Table;
 
 /// A record in a segment; `len` is that of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub(super) type IdMap<T> = HashMap<QueueId, T, BuildHasherDefault<IdHasher>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    pub entries: IdMap<Entry>,
+    pub entries: Table<Entry>,
     /// Texts that have a file of their own.
     pub large: IdMap<Large>,
     /// Segment files with their salts.
@@ -97,7 +98,7 @@ impl Shared {
     /// Where the letter lies, with the files held open.
     pub fn find(&self, id: QueueId) -> Option<(Entry, OnDisk, Option<UpdateOnDisk>)> {
         let index = self.index();
-        let entry = *index.entries.get(&id)?;
+        let entry = *index.entries.get(id)?;
         let disk = self.on_disk(&index, id, &entry)?;
         let state = entry.state.and_then(|place| {
             let (file, salt) = index.files.get(&place.segment)?;
@@ -121,7 +122,7 @@ impl Shared {
 
     pub fn body(&self, id: QueueId) -> Option<Body> {
         let index = self.index();
-        let entry = index.entries.get(&id)?;
+        let entry = index.entries.get(id)?;
         self.on_disk(&index, id, entry).map(Body::on_disk)
     }
 

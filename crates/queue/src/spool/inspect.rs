@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
-use super::index::Shared;
-use super::load::{Loaded, LoadedLetter, Source};
+use super::index::{Entry, IdMap, Shared};
+use super::load::{Loaded, Source};
 use super::record::{Large, SegmentHead};
 use super::scan::scan;
 use super::{Body, Problem, RecoveredLetter, SpoolError};
@@ -62,19 +62,22 @@ pub fn inspect(disk: Arc<dyn Disk>, dir: &Path, depth: Depth) -> Result<Inspecti
 fn look(disk: &Arc<dyn Disk>, dir: &Path, depth: Depth) -> Result<Inspection, SpoolError> {
     let large_dir = dir.join("big");
     let use_hints = depth == Depth::Quick;
-    let mut loaded = Source { disk: &**disk, dir, large_dir: &large_dir, use_hints }.load()?;
+    let mut found: IdMap<RecoveredLetter> = IdMap::default();
+    let mut take = |letter: RecoveredLetter| drop(found.insert(letter.id, letter));
+    let mut loaded = Source { disk: &**disk, dir, large_dir: &large_dir, use_hints }.load(&mut take)?;
     let shared = Shared::new(disk.clone(), large_dir.clone());
     let mut letters = Vec::with_capacity(loaded.letters.len());
-    for (id, letter) in std::mem::take(&mut loaded.letters) {
-        let Some(body) = body(&loaded, &shared, id, &letter) else { continue };
-        if let Some(large) = letter.large.filter(|_| depth == Depth::Full)
-            && let Err(error) = check_text(&body, letter.entry.prefix.into(), &large)
+    let index = std::mem::take(&mut loaded.letters);
+    for (id, entry) in index.iter() {
+        let large = loaded.large.get(&id).copied();
+        let Some(body) = body(&loaded, &shared, id, entry, large.as_ref()) else { continue };
+        if let Some(large) = large.filter(|_| depth == Depth::Full)
+            && let Err(error) = check_text(&body, entry.prefix.into(), &large)
         {
             let path = super::draft::large_path(&large_dir, large.number);
             loaded.problem(&path, 0, large.len, format!("letter {id}: {error}"));
         }
-        let letter = RecoveredLetter { id, meta: letter.meta, state: letter.state, size: letter.size };
-        letters.push(InspectedLetter { letter, body });
+        letters.extend(found.remove(&id).map(|letter| InspectedLetter { letter, body }));
     }
     Ok(Inspection {
         segments: loaded.segments.len(),
@@ -86,12 +89,10 @@ fn look(disk: &Arc<dyn Disk>, dir: &Path, depth: Depth) -> Result<Inspection, Sp
     })
 }
 
-fn body(loaded: &Loaded, shared: &Shared, id: QueueId, letter: &LoadedLetter) -> Option<Body> {
-    let number = letter.entry.message.segment;
-    let at = loaded.segments.binary_search_by_key(&u64::from(number), |segment| segment.head.number).ok()?;
-    let segment = loaded.segments.get(at)?;
-    let large = letter.large.map(|large| Arc::new(shared.large_text(&large)));
-    Some(Body::on_disk(letter.entry.on_disk(id, segment.file.clone(), segment.head.salt, large)))
+fn body(loaded: &Loaded, shared: &Shared, id: QueueId, entry: &Entry, large: Option<&Large>) -> Option<Body> {
+    let segment = loaded.segment(entry.message.segment)?;
+    let large = large.map(|large| Arc::new(shared.large_text(large)));
+    Some(Body::on_disk(entry.on_disk(id, segment.file.clone(), segment.head.salt, large)))
 }
 
 fn check_text(body: &Body, mut at: u64, large: &Large) -> io::Result<()> {

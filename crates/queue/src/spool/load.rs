@@ -5,8 +5,12 @@
 //! - Of several messages of one id (a letter that was moved) the one with the highest `seq` counts; where that is
 //!   damaged, an older one.
 //! - The state is the newest of the message's own and of the updates after it.
+//!
+//! # Invariants
+//! - What is kept of a record is some 32 octets: a million letters are in memory one by one, while they are given away.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
+use std::hash::BuildHasherDefault;
 use std::io;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -16,22 +20,27 @@ use super::compact::read_update;
 use super::disk::{Disk, DiskFile};
 use super::draft::large_path;
 use super::hint;
-use super::index::{Entry, IdMap, Place};
-use super::record::{BadHead, FIRST, Front, Header, Kind, Large, SegmentHead};
+use super::index::{Entry, IdHasher, IdMap, Place};
+use super::record::{BadHead, FIRST, Front, HEADER, Header, Kind, Large, SegmentHead};
 use super::scan::{Hole, scan};
 use super::segment::{list_segments, segment_path};
-use super::{Problem, SpoolError};
+use super::{Problem, RecoveredLetter, SpoolError};
 use crate::letter::QueueId;
+use crate::table::Table;
 
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub segments: Vec<LoadedSegment>,
     /// Files that were being made into segments: nothing is in them.
     pub unborn: Vec<u64>,
-    pub letters: BTreeMap<QueueId, LoadedLetter>,
-    /// Where messages lie, also those of letters that are done.
-    pub messages: IdMap<Vec<u32>>,
-    pub removed: HashSet<QueueId>,
+    pub letters: Table<Entry>,
+    pub large: IdMap<Large>,
+    /// Where messages lie, also those of letters that are done: by letter, the newest first.
+    pub messages: Vec<Message>,
+    updates: Vec<Update>,
+    /// Past so many updates those that are outdated are thrown out.
+    most_updates: usize,
+    pub removed: HashSet<QueueId, BuildHasherDefault<IdHasher>>,
     pub problems: Vec<Problem>,
     /// No identifier up to this one may be given again.
     pub floor: u64,
@@ -45,7 +54,10 @@ pub(super) struct Loaded {
 pub(super) struct LoadedSegment {
     pub head: SegmentHead,
     pub file: Arc<dyn DiskFile>,
+    /// Not of one that has a hint.
     pub records: Vec<(u32, Header)>,
+    /// Letters of which it has a removal record.
+    pub removes: Vec<QueueId>,
     pub end: u64,
     pub sealed: bool,
     pub hinted: bool,
@@ -54,14 +66,28 @@ pub(super) struct LoadedSegment {
     pub stuck: bool,
 }
 
-#[derive(Debug)]
-pub(super) struct LoadedLetter {
-    pub entry: Entry,
-    pub large: Option<Large>,
-    pub meta: Vec<u8>,
-    pub state: Option<Vec<u8>>,
-    pub size: u64,
+/// A message that was found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message {
+    pub id: QueueId,
+    seq: u64,
+    pub place: Place,
+    front: u32,
 }
+
+/// A state that was found.
+#[derive(Clone, Copy, Debug)]
+struct Update {
+    id: QueueId,
+    seq: u64,
+    place: Place,
+}
+
+/// Takes each letter that is found, in the order in which they lie on disk.
+pub(super) type Take<'a> = &'a mut dyn FnMut(RecoveredLetter);
+
+/// Fewer updates than these are not looked through for outdated ones.
+const UPDATES: usize = 1 << 18;
 
 /// Which folder, and how.
 #[derive(Debug)]
@@ -78,7 +104,7 @@ pub(super) fn trouble(what: &str, path: &Path, error: io::Error) -> SpoolError {
 }
 
 impl Source<'_> {
-    pub fn load(&self) -> Result<Loaded, SpoolError> {
+    pub fn load(&self, take: Take<'_>) -> Result<Loaded, SpoolError> {
         let mut loaded = Loaded::default();
         let numbers = list_segments(self.disk, self.dir).map_err(|error| trouble("cannot read", self.dir, error))?;
         for number in numbers {
@@ -89,7 +115,7 @@ impl Source<'_> {
                 Stop::Version(version) => SpoolError::Version { file: path.display().to_string(), version },
             })?;
         }
-        loaded.letters(self);
+        loaded.letters(self, take);
         Ok(loaded)
     }
 
@@ -115,8 +141,12 @@ impl Source<'_> {
                 return Ok(());
             }
         };
-        let segment = self.records(loaded, head, file, path)?;
+        let mut segment = self.records(loaded, head, file, path)?;
         loaded.floor = loaded.floor.max(head.floor);
+        loaded.take_in(&mut segment);
+        if segment.hinted {
+            segment.records = Vec::new();
+        }
         loaded.segments.push(segment);
         Ok(())
     }
@@ -135,6 +165,7 @@ impl Source<'_> {
                 head,
                 file,
                 records,
+                removes: Vec::new(),
                 end,
                 sealed: true,
                 hinted: true,
@@ -154,6 +185,7 @@ impl Source<'_> {
             head,
             file,
             records: found.records,
+            removes: Vec::new(),
             end: found.end,
             sealed: found.sealed,
             hinted: false,
@@ -189,99 +221,140 @@ fn is_blank(file: &dyn DiskFile) -> io::Result<bool> {
     }
 }
 
-/// Where a record was found: index of its segment, and the record.
-type Found = (usize, u32, Header);
-
 impl Loaded {
     pub fn problem(&mut self, file: &Path, offset: u64, len: u64, what: String) {
         let file = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         self.problems.push(Problem { file, offset, len, what });
     }
 
-    /// Puts the records of all segments together.
-    fn letters(&mut self, source: &Source<'_>) {
-        let mut messages: IdMap<Vec<Found>> = IdMap::default();
-        let mut updates: IdMap<Found> = IdMap::default();
-        for (at, segment) in self.segments.iter().enumerate() {
-            for (offset, header) in &segment.records {
-                self.seq = self.seq.max(header.seq);
-                self.floor = self.floor.max(header.id.0);
-                match header.kind {
-                    Kind::Message => messages.entry(header.id).or_default().push((at, *offset, *header)),
-                    Kind::Update => {
-                        let newest = updates.entry(header.id).or_insert((at, *offset, *header));
-                        if newest.2.seq < header.seq {
-                            *newest = (at, *offset, *header);
-                        }
-                    }
-                    Kind::Remove => drop(self.removed.insert(header.id)),
-                    Kind::Seal => {}
+    /// The segments that have a message of this letter.
+    pub fn holders(messages: &[Message], id: QueueId) -> impl Iterator<Item = u32> {
+        let from = messages.partition_point(|message| message.id < id);
+        let rest = messages.get(from..).unwrap_or_default();
+        rest.iter().take_while(move |message| message.id == id).map(|message| message.place.segment)
+    }
+
+    pub fn segment(&self, number: u32) -> Option<&LoadedSegment> {
+        let at = self.segments.binary_search_by_key(&u64::from(number), |segment| segment.head.number).ok()?;
+        self.segments.get(at)
+    }
+
+    /// Puts what a segment has to that of the others.
+    fn take_in(&mut self, segment: &mut LoadedSegment) {
+        let number = segment.head.number as u32;
+        for (offset, header) in &segment.records {
+            let (id, seq) = (header.id, header.seq);
+            self.seq = self.seq.max(seq);
+            self.floor = self.floor.max(id.0);
+            let Some(offset) = NonZeroU32::new(*offset) else { continue };
+            let place = Place { segment: number, offset, len: header.len };
+            match header.kind {
+                Kind::Message => self.messages.push(Message { id, seq, place, front: header.front }),
+                Kind::Update => self.updates.push(Update { id, seq, place }),
+                Kind::Remove => {
+                    self.removed.insert(id);
+                    segment.removes.push(id);
                 }
+                Kind::Seal => {}
             }
         }
-        let numbers: Vec<u32> = self.segments.iter().map(|segment| segment.head.number as u32).collect();
-        let number = |found: &Found| numbers.get(found.0).copied();
-        self.messages = messages.iter().map(|(id, all)| (*id, all.iter().filter_map(number).collect())).collect();
-        // In the order in which they lie on disk.
-        let mut living: Vec<(QueueId, Vec<Found>)> =
-            messages.into_iter().filter(|(id, _)| !self.removed.contains(id)).collect();
-        living.iter_mut().for_each(|(_, all)| all.sort_unstable_by_key(|found| std::cmp::Reverse(found.2.seq)));
-        living.sort_unstable_by_key(|(_, all)| all.first().map(|found| (found.0, found.1)));
-        for (id, all) in living {
-            let letter = all.iter().find_map(|found| self.letter(source, found, updates.get(&id)));
-            self.letters.extend(letter.map(|letter| (id, letter)));
+        if self.updates.len() > self.most_updates.max(UPDATES) {
+            self.drop_outdated();
         }
     }
 
+    /// Leaves the newest update of each letter, by letter.
+    fn drop_outdated(&mut self) {
+        let removed = &self.removed;
+        self.updates.retain(|update| !removed.contains(&update.id));
+        self.updates.sort_unstable_by_key(|update| (update.id, std::cmp::Reverse(update.seq)));
+        self.updates.dedup_by_key(|update| update.id);
+        self.most_updates = 2 * self.updates.len();
+    }
+
+    /// Puts the records of all segments together.
+    fn letters(&mut self, source: &Source<'_>, take: Take<'_>) {
+        self.drop_outdated();
+        let updates = std::mem::take(&mut self.updates);
+        let mut messages = std::mem::take(&mut self.messages);
+        messages.sort_unstable_by_key(|message| (message.id, std::cmp::Reverse(message.seq)));
+        let mut found = Vec::new();
+        for copies in self.in_order(&messages) {
+            let update = copies.first().and_then(|message| {
+                let at = updates.binary_search_by_key(&message.id, |update| update.id).ok()?;
+                updates.get(at)
+            });
+            if let Some((entry, letter)) = copies.iter().find_map(|message| self.letter(source, message, update)) {
+                found.push((letter.id, entry));
+                take(letter);
+            }
+        }
+        // The index is fullest where it is filled in order.
+        found.sort_unstable_by_key(|(id, _)| *id);
+        for (id, entry) in found {
+            self.letters.insert(id, entry);
+        }
+        self.messages = messages;
+    }
+
+    /// The messages of each letter that is not done, in the order in which the newest of them lie on disk.
+    fn in_order<'m>(&self, messages: &'m [Message]) -> Vec<&'m [Message]> {
+        let of_one = messages.chunk_by(|a, b| a.id == b.id);
+        let living = |copies: &&[Message]| copies.first().is_some_and(|message| !self.removed.contains(&message.id));
+        let mut all: Vec<&[Message]> = of_one.filter(living).collect();
+        all.sort_unstable_by_key(|copies| copies.first().map(|newest| (newest.place.segment, newest.place.offset)));
+        all
+    }
+
     /// The letter of this message record; `None` where it is damaged, which is noted.
-    fn letter(&mut self, source: &Source<'_>, found: &Found, update: Option<&Found>) -> Option<LoadedLetter> {
-        let (at, offset, header) = *found;
-        let segment = self.segments.get(at)?;
+    fn letter(
+        &mut self,
+        source: &Source<'_>,
+        message: &Message,
+        update: Option<&Update>,
+    ) -> Option<(Entry, RecoveredLetter)> {
+        let Message { id, seq, place, front } = *message;
+        let segment = self.segment(place.segment)?;
         let (file, salt, path) =
             (segment.file.clone(), segment.head.salt, segment_path(source.dir, segment.head.number));
-        let message = Place { segment: segment.head.number as u32, offset: NonZeroU32::new(offset)?, len: header.len };
-        let entry = Entry { message, front: header.front, prefix: 0, state: None };
-        let bytes = match entry.on_disk(header.id, file, salt, None).front() {
-            Ok((_, bytes)) => bytes,
+        let (offset, size) = (place.offset.get().into(), HEADER as u64 + u64::from(place.len));
+        let entry = Entry { message: place, front, prefix: 0, state: None };
+        let (header, bytes) = match entry.on_disk(id, file, salt, None).front() {
+            Ok(front) => front,
             Err(error) => {
-                self.problem(&path, offset.into(), header.size(), format!("letter {}: {error}", header.id));
+                self.problem(&path, offset, size, format!("letter {id}: {error}"));
                 return None;
             }
         };
         let Some(front) = Front::decode(&header, &bytes) else {
-            let what = format!("letter {}: the envelope contradicts itself", header.id);
-            self.problem(&path, offset.into(), header.size(), what);
+            self.problem(&path, offset, size, format!("letter {id}: the envelope contradicts itself"));
             return None;
         };
-        if let Some(large) = &front.large
-            && let Err(error) = check_size(source, large)
-        {
+        if let Some(large) = &front.large {
             self.floor = self.floor.max(large.number);
-            let what = format!("letter {}: its text large/{:016x}: {error}", header.id, large.number);
-            self.problem(&path, offset.into(), header.size(), what);
-            return None;
+            if let Err(error) = check_size(source, large) {
+                let what = format!("letter {id}: its text large/{:016x}: {error}", large.number);
+                self.problem(&path, offset, size, what);
+                return None;
+            }
+            self.large.insert(id, *large);
         }
-        self.floor = self.floor.max(front.large.map_or(0, |large| large.number));
-        let update = update.filter(|update| update.2.seq > header.seq).and_then(|update| self.state(source, update));
+        let update = update.filter(|update| update.seq > seq).and_then(|update| self.state(source, update));
         let (place, newer) = update.unzip();
-        Some(LoadedLetter {
-            entry: Entry { prefix: front.prefix.len() as u32, state: place, ..entry },
-            large: front.large,
-            size: front.size(),
-            state: newer.or_else(|| front.state.map(<[u8]>::to_vec)),
-            meta: front.meta.to_vec(),
-        })
+        let entry = Entry { prefix: front.prefix.len() as u32, state: place, ..entry };
+        let state = newer.or_else(|| front.state.map(<[u8]>::to_vec));
+        Some((entry, RecoveredLetter { id, meta: front.meta.to_vec(), state, size: front.size() }))
     }
 
-    fn state(&mut self, source: &Source<'_>, found: &Found) -> Option<(Place, Vec<u8>)> {
-        let (at, offset, header) = *found;
-        let segment = self.segments.get(at)?;
-        let place = Place { segment: segment.head.number as u32, offset: NonZeroU32::new(offset)?, len: header.len };
-        match read_update(&*segment.file, segment.head.salt, header.id, &place) {
+    fn state(&mut self, source: &Source<'_>, update: &Update) -> Option<(Place, Vec<u8>)> {
+        let Update { id, place, .. } = *update;
+        let segment = self.segment(place.segment)?;
+        match read_update(&*segment.file, segment.head.salt, id, &place) {
             Ok(state) => Some((place, state)),
             Err(error) => {
                 let path = segment_path(source.dir, segment.head.number);
-                self.problem(&path, offset.into(), header.size(), format!("letter {}: {error}", header.id));
+                let size = HEADER as u64 + u64::from(place.len);
+                self.problem(&path, place.offset.get().into(), size, format!("letter {id}: {error}"));
                 None
             }
         }

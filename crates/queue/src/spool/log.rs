@@ -297,7 +297,7 @@ impl Log {
 
     /// Whether the letter is here; if it may be in the chunk, that is written first.
     fn knows(&mut self, id: QueueId) -> bool {
-        let here = |log: &Self| log.shared.index().entries.contains_key(&id);
+        let here = |log: &Self| log.shared.index().entries.contains(id);
         if matches!(self.late.get(&id), Some(None)) {
             return false;
         }

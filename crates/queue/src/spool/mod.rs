@@ -107,7 +107,7 @@ struct Envelope {
     prefix: Vec<u8>,
 }
 
-/// What a start found.
+/// What a start found, for those who want it all at once.
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// Ascending by id. The text of each is at [`Spool::body`].
@@ -181,16 +181,32 @@ impl Spool {
     ///
     /// # Errors
     /// [`SpoolError::Locked`] where another process has the folder; [`SpoolError::Io`] where it cannot be read or made.
-    pub fn open(mut config: SpoolConfig, disk: Arc<dyn Disk>) -> Result<(Self, Recovered), SpoolError> {
+    pub fn open(config: SpoolConfig, disk: Arc<dyn Disk>) -> Result<(Self, Recovered), SpoolError> {
+        let mut letters = Vec::new();
+        let (spool, problems) = Self::open_with(config, disk, &mut |letter| letters.push(letter))?;
+        letters.sort_unstable_by_key(|letter| letter.id);
+        Ok((spool, Recovered { letters, problems }))
+    }
+
+    /// The same, giving each letter away as it is read, in no order: a million of them would not fit into memory. Nothing
+    /// is to be done about them before this has returned.
+    ///
+    /// # Errors
+    /// [`SpoolError::Locked`] where another process has the folder; [`SpoolError::Io`] where it cannot be read or made.
+    pub fn open_with(
+        mut config: SpoolConfig,
+        disk: Arc<dyn Disk>,
+        take: &mut dyn FnMut(RecoveredLetter),
+    ) -> Result<(Self, Vec<Problem>), SpoolError> {
         config.segment_size = config.segment_size.clamp(LEAST_SEGMENT, MOST_SEGMENT);
         config.inline_size = config.inline_size.min(MOST_INLINE);
-        let (log, recovered, lock) = recover::open(config.clone(), disk.clone())?;
+        let (log, problems, lock) = recover::open(config.clone(), disk.clone(), take)?;
         let (shared, ids, inbox) = (log.shared.clone(), log.ids.clone(), Arc::new(Inbox::default()));
         let home = Arc::new(DraftHome::new(&config, disk, ids.clone()));
         let writer = writer::start(inbox.clone(), log)
             .map_err(|error| load::trouble("cannot start the writer of", &config.dir, error))?;
         let (writer, large, free) = (Mutex::new(Some(writer)), Mutex::default(), Mutex::default());
-        Ok((Self(Arc::new(Inner { config, shared, ids, home, inbox, writer, large, free, _lock: lock })), recovered))
+        Ok((Self(Arc::new(Inner { config, shared, ids, home, inbox, writer, large, free, _lock: lock })), problems))
     }
 
     /// A place for a text that is coming in.

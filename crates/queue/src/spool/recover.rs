@@ -14,12 +14,12 @@ use std::sync::Arc;
 use super::disk::{Disk, Lock};
 use super::draft::large_path;
 use super::ids::Ids;
-use super::index::{IdMap, Shared};
-use super::load::{Loaded, LoadedSegment, Source, trouble};
+use super::index::Shared;
+use super::load::{Loaded, LoadedSegment, Message, Source, Take, trouble};
 use super::log::{Log, Trouble};
 use super::record::Kind;
 use super::segment::{Segment, hint_path, segment_path};
-use super::{Recovered, RecoveredLetter, SpoolConfig, SpoolError};
+use super::{Problem, SpoolConfig, SpoolError};
 
 /// A piece of damage is copied in pieces of this size.
 const PIECE: usize = 1 << 20;
@@ -31,7 +31,12 @@ pub(super) fn large_dir(config: &SpoolConfig) -> PathBuf {
 /// The lock is held until dropped.
 pub(super) type LockGuard = Box<dyn std::fmt::Debug + Send + Sync>;
 
-pub(super) fn open(config: SpoolConfig, disk: Arc<dyn Disk>) -> Result<(Log, Recovered, LockGuard), SpoolError> {
+/// Gives each letter away as it is read: nothing but where it lies is kept.
+pub(super) fn open(
+    config: SpoolConfig,
+    disk: Arc<dyn Disk>,
+    take: Take<'_>,
+) -> Result<(Log, Vec<Problem>, LockGuard), SpoolError> {
     let large_dir = large_dir(&config);
     for dir in [&config.dir, &large_dir] {
         disk.create_dir(dir).map_err(|error| trouble("cannot make", dir, error))?;
@@ -42,18 +47,29 @@ pub(super) fn open(config: SpoolConfig, disk: Arc<dyn Disk>) -> Result<(Log, Rec
         Lock::Held(pid) => return Err(SpoolError::Locked { pid }),
     };
     let source = Source { disk: &*disk, dir: &config.dir, large_dir: &large_dir, use_hints: true };
-    let mut loaded = source.load()?;
+    let mut loaded = source.load(take)?;
     let start = Start { config: &config, disk: &*disk, large_dir: &large_dir };
     start.settle(&mut loaded).map_err(|error| trouble("cannot start in", &config.dir, error))?;
     let shared = Arc::new(Shared::new(disk.clone(), large_dir.clone()));
     let ids = Arc::new(Ids::above(loaded.floor));
     let mut log = Log::new(config, disk, shared, ids);
-    let recovered = log.adopt(loaded);
+    let problems = log.adopt(loaded);
     match log.roll(0) {
         // On a full disk letters are refused until some are delivered; those that are here go on.
-        Ok(()) | Err(Trouble::Full) => Ok((log, recovered, guard)),
+        Ok(()) | Err(Trouble::Full) => Ok((log, problems, guard)),
         Err(Trouble::Failed) => Err(SpoolError::Failed(log.failure().cloned().unwrap_or_default())),
     }
+}
+
+#[cfg(test)]
+pub(super) fn open_all(
+    config: SpoolConfig,
+    disk: Arc<dyn Disk>,
+) -> Result<(Log, super::Recovered, LockGuard), SpoolError> {
+    let mut letters = Vec::new();
+    let (log, problems, guard) = open(config, disk, &mut |letter| letters.push(letter))?;
+    letters.sort_unstable_by_key(|letter: &super::RecoveredLetter| letter.id);
+    Ok((log, super::Recovered { letters, problems }, guard))
 }
 
 struct Start<'a> {
@@ -84,7 +100,7 @@ impl Start<'_> {
 
     /// Large texts that no letter speaks of.
     fn orphans(&self, loaded: &mut Loaded) -> io::Result<Vec<u64>> {
-        let needed: HashSet<u64> = loaded.letters.values().filter_map(|l| l.large.map(|large| large.number)).collect();
+        let needed: HashSet<u64> = loaded.large.values().map(|large| large.number).collect();
         let names = self.disk.list(self.large_dir)?;
         let numbers: Vec<u64> = names.iter().filter_map(|name| u64::from_str_radix(name, 16).ok()).collect();
         loaded.floor = numbers.iter().copied().fold(loaded.floor, u64::max);
@@ -181,8 +197,8 @@ impl Start<'_> {
 
 impl Log {
     /// Takes over what was found.
-    fn adopt(&mut self, loaded: Loaded) -> Recovered {
-        let Loaded { segments, letters, messages, problems, seq, next_number, .. } = loaded;
+    fn adopt(&mut self, loaded: Loaded) -> Vec<Problem> {
+        let Loaded { segments, letters, large, messages, problems, seq, next_number, .. } = loaded;
         self.seq = seq;
         self.next_number = next_number as u32;
         for segment in segments {
@@ -190,35 +206,35 @@ impl Log {
         }
         let shared = self.shared.clone();
         let mut index = shared.index();
-        let mut recovered = Recovered { letters: Vec::with_capacity(letters.len()), problems };
-        for (id, letter) in letters {
-            self.gain(letter.entry.message);
-            letter.entry.state.into_iter().for_each(|state| self.gain(state));
-            index.entries.insert(id, letter.entry);
-            index.large.extend(letter.large.map(|large| (id, large)));
-            for other in messages.get(&id).into_iter().flatten() {
-                if *other != letter.entry.message.segment && !self.moved.contains(other) {
-                    self.moved.push(*other);
+        for (_, entry) in letters.iter() {
+            self.gain(entry.message);
+            entry.state.into_iter().for_each(|state| self.gain(state));
+        }
+        // A letter that was moved has older copies.
+        for copies in messages.chunk_by(|a, b| a.id == b.id).filter(|copies| copies.len() > 1) {
+            let Some(entry) = copies.first().and_then(|newest| letters.get(newest.id)) else { continue };
+            for Message { place, .. } in copies {
+                if place.segment != entry.message.segment && !self.moved.contains(&place.segment) {
+                    self.moved.push(place.segment);
                 }
             }
-            let (meta, state, size) = (letter.meta, letter.state, letter.size);
-            recovered.letters.push(RecoveredLetter { id, meta, state, size });
         }
-        recovered
+        (index.entries, index.large) = (letters, large);
+        problems
     }
 
-    fn adopt_segment(&mut self, found: LoadedSegment, messages: &IdMap<Vec<u32>>) {
+    fn adopt_segment(&mut self, found: LoadedSegment, messages: &[Message]) {
         let mut segment = Segment::new(found.head, found.file);
         let number = segment.number();
-        for (_, header) in found.records.iter().filter(|(_, header)| header.kind == Kind::Remove) {
-            let holders = messages.get(&header.id).into_iter().flatten().filter(|holder| **holder != number);
-            segment.removes.extend(holders.map(|holder| (header.id, *holder)));
+        for id in found.removes {
+            let holders = Loaded::holders(messages, id).filter(|holder| *holder != number);
+            segment.removes.extend(holders.map(|holder| (id, holder)));
         }
         (segment.end, segment.room, segment.durable) = (found.end, found.end, found.end);
         segment.sealed = true;
         segment.hinted = found.hinted;
         segment.stuck = found.stuck;
-        segment.records = if found.hinted { Vec::new() } else { found.records };
+        segment.records = found.records;
         self.shared.index().files.insert(number, (segment.file.clone(), segment.head.salt));
         self.segments.insert(number, segment);
         if !found.hinted {

@@ -17,18 +17,18 @@ fn cases(cases: u32) -> Config {
 fn check_starts(mut disk: SimDisk, mut model: Model, dice: &mut Dice) {
     disk = disk.after_power_cut(dice);
     disk.fault_in(dice.below(24) as u64, Fault::PowerCut);
-    if let Ok((mut log, recovered, _)) = recover::open(config(), Arc::new(disk.clone())) {
+    if let Ok((mut log, recovered, _)) = recover::open_all(config(), Arc::new(disk.clone())) {
         model = model.after_start(&recovered, &log);
         tidy(&mut log);
         log.sync();
     }
     disk = disk.after_power_cut(dice);
-    let (mut log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).expect("starts");
+    let (mut log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone())).expect("starts");
     model = model.after_start(&recovered, &log);
     tidy(&mut log);
     assert!(log.failure().is_none());
     log.close();
-    let (log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).expect("starts");
+    let (log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone())).expect("starts");
     assert_eq!(recovered.letters.len(), model.kept());
     model.after_start(&recovered, &log);
 }

@@ -41,7 +41,7 @@ proptest! {
     fn one_bad_octet_costs_at_most_the_letter_that_it_is_in(at in 0..5 * RECORD + HEADER, mask in 1..=255u8) {
         let (disk, letters) = five_letters();
         disk.flip(&segment_path(Path::new(DIR), 0), FIRST as usize + at, mask);
-        let (log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+        let (log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
         let hit = at / RECORD;
         for (nth, (id, text)) in letters.iter().enumerate() {
             let found = log.shared.body(*id).map(|body| read_all(&body));
@@ -72,7 +72,7 @@ proptest! {
         let name = disk.names().into_iter().find(|name| name.ends_with(end)).unwrap();
         let at = if head { at } else { at % 132 };
         disk.flip(Path::new(&name), at, mask);
-        let (log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+        let (log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
         prop_assert_eq!(recovered.problems, []);
         prop_assert_eq!(recovered.letters.len(), 1);
         prop_assert_eq!(read_all(&log.shared.body(id).unwrap()), [b"prefix", &b"text"[..]].concat());
@@ -139,7 +139,7 @@ fn a_letter_that_carries_a_record_is_never_taken_for_one_even_beside_damage() {
     let second = FIRST as usize + HEADER + 32 + 4 + 6 + 6;
     disk.flip(&path, second, 0xff);
     disk.names().iter().filter(|name| name.ends_with(".idx")).for_each(|name| disk.remove(Path::new(name)).unwrap());
-    let (_, recovered, _) = recover::open(config, Arc::new(disk.clone())).unwrap();
+    let (_, recovered, _) = recover::open_all(config, Arc::new(disk.clone())).unwrap();
     assert_eq!(recovered.letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), [victim]);
     assert_eq!(recovered.problems.len(), 1);
 }
@@ -147,7 +147,7 @@ fn a_letter_that_carries_a_record_is_never_taken_for_one_even_beside_damage() {
 #[test]
 fn a_damaged_text_is_not_sent() {
     let (disk, letters) = five_letters();
-    let (log, ..) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+    let (log, ..) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
     disk.flip(&segment_path(Path::new(DIR), 0), FIRST as usize + RECORD - 1, 1);
     let error = log.shared.body(letters[0].0).unwrap().warm().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
@@ -157,7 +157,7 @@ fn a_damaged_text_is_not_sent() {
 #[test]
 fn damage_found_while_moving_keeps_the_segment() {
     let (disk, letters) = five_letters();
-    let (mut log, ..) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+    let (mut log, ..) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
     let path = segment_path(Path::new(DIR), 0);
     disk.flip(&path, FIRST as usize + RECORD - 1, 1);
     let later = crate::letter::Timestamp::now().0 + 700_000;
@@ -175,7 +175,7 @@ fn a_missing_large_text_is_reported_and_its_record_set_aside() {
     drop(spool);
     let name = disk.names().into_iter().find(|name| name.contains("/big/")).unwrap();
     disk.remove(Path::new(&name)).unwrap();
-    let (log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+    let (log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
     assert_eq!((recovered.letters.len(), recovered.problems.len()), (0, 1));
     assert!(recovered.problems[0].what.contains(&id.to_string()));
     assert!(log.shared.body(id).is_none());
@@ -192,7 +192,7 @@ fn a_later_version_is_left_alone() {
     let crc = crc32c::crc32c(&head[..60]);
     head[60..].copy_from_slice(&crc.to_le_bytes());
     file.write_at(0, &mut [std::io::IoSlice::new(&head)]).unwrap();
-    let error = recover::open(config(), Arc::new(disk.clone())).unwrap_err();
+    let error = recover::open_all(config(), Arc::new(disk.clone())).unwrap_err();
     assert!(matches!(error, SpoolError::Version { version: 2, .. }), "{error}");
 }
 
@@ -219,7 +219,7 @@ fn inspecting_finds_what_a_start_would_not_read() {
 
 /// Starts, tidies all there is to tidy, ends.
 fn start_and_tidy(disk: &SimDisk) -> Recovered {
-    let (mut log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+    let (mut log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
     let later = crate::letter::Timestamp::now().0 + 700_000;
     assert!((0..100).any(|_| !log.maintain(later)), "tidying never ends");
     log.close();

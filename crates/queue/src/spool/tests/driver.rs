@@ -94,7 +94,7 @@ pub(super) fn config() -> SpoolConfig {
 
 impl Driver {
     pub fn start(disk: &SimDisk) -> Result<Self, SpoolError> {
-        let (mut log, recovered, _) = recover::open(config(), Arc::new(disk.clone()))?;
+        let (mut log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone()))?;
         assert_eq!(recovered.letters, []);
         // Far ahead of the clock, so that after a start only what is on disk keeps identifiers apart.
         log.ids = Arc::new(Ids::above(1 << 62));
@@ -152,14 +152,14 @@ impl Driver {
                 }
                 let Self { disk, log, home, batch, waiting, model, ids, order } = self;
                 drop((log, home, batch, waiting));
-                return Some(match recover::open(config(), Arc::new(disk.clone())) {
+                return Some(match recover::open_all(config(), Arc::new(disk.clone())) {
                     Ok((log, recovered, _)) => {
                         let model = model.after_start(&recovered, &log);
                         Self::new(&disk, log, model, ids, order)
                     }
                     Err(error) => {
                         assert!(disk.is_broken(), "cannot start: {error}");
-                        let (log, ..) = recover::open(config(), Arc::new(SimDisk::new())).unwrap();
+                        let (log, ..) = recover::open_all(config(), Arc::new(SimDisk::new())).unwrap();
                         disk.die();
                         Self::new(&disk, log, model, ids, order)
                     }

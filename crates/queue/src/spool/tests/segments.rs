@@ -22,7 +22,7 @@ impl Bench {
     }
 
     fn on(disk: SimDisk) -> Self {
-        let (log, ..) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+        let (log, ..) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
         Self { disk, log }
     }
 
@@ -61,7 +61,7 @@ impl Bench {
     fn reopen(self) -> (Self, Recovered) {
         let Self { disk, log } = self;
         drop(log);
-        let (log, recovered, _) = recover::open(config(), Arc::new(disk.clone())).unwrap();
+        let (log, recovered, _) = recover::open_all(config(), Arc::new(disk.clone())).unwrap();
         (Self { disk, log }, recovered)
     }
 }
@@ -93,7 +93,7 @@ fn one_old_letter_does_not_hold_a_segment_and_keeps_its_state() {
     others.into_iter().for_each(|id| bench.remove(id).unwrap());
     bench.tidy(0);
     assert!(bench.segments() <= 3, "{:?}", bench.disk.names());
-    let entry = bench.log.shared.index().entries[&old];
+    let entry = bench.log.shared.index().entries.get(old).copied().unwrap();
     let slow = &bench.log.segments[&entry.message.segment];
     assert_eq!((slow.head.generation, entry.state), (Generation::Slow, None));
     let (bench, recovered) = bench.reopen();
@@ -107,7 +107,7 @@ fn letters_that_stay_move_together_after_ten_minutes() {
     let ids: Vec<QueueId> = (0..30).map(|_| bench.append(1000).unwrap()).collect();
     bench.tidy(9 * MINUTES);
     let young = |bench: &Bench| {
-        let place = |id| bench.log.shared.index().entries[id].message.segment;
+        let place = |id: &QueueId| bench.log.shared.index().entries.get(*id).unwrap().message.segment;
         ids.iter().filter(|id| bench.log.segments[&place(id)].head.generation == Generation::Young).count()
     };
     assert_eq!(young(&bench), 30);
@@ -161,7 +161,7 @@ fn a_small_full_disk_gives_back_a_segment_that_is_not_large() {
     disk.limit(Some(100 << 10));
     // Far larger than the disk.
     let config = SpoolConfig { segment_size: 1 << 20, preallocate: 256 << 10, ..config() };
-    let (log, ..) = recover::open(config, Arc::new(disk.clone())).unwrap();
+    let (log, ..) = recover::open_all(config, Arc::new(disk.clone())).unwrap();
     let mut bench = Bench { disk, log };
     for _ in 0..3 {
         let ids: Vec<QueueId> = std::iter::from_fn(|| bench.append(700).ok()).collect();
@@ -217,7 +217,7 @@ fn moved_out_of_a_damaged_segment() -> (Bench, QueueId) {
     }
     bench.disk.flip(&segment_path(std::path::Path::new(DIR), 0), FIRST as usize + 500, 1);
     bench.tidy(11 * MINUTES);
-    let entry = bench.log.shared.index().entries[&moved];
+    let entry = bench.log.shared.index().entries.get(moved).copied().unwrap();
     assert_eq!(bench.log.segments[&entry.message.segment].head.generation, Generation::Slow);
     assert!(bench.log.segments.contains_key(&0));
     (bench, moved)
@@ -227,7 +227,7 @@ fn moved_out_of_a_damaged_segment() -> (Bench, QueueId) {
 fn remove_all(bench: &mut Bench, first: QueueId) {
     bench.remove(first).unwrap();
     for _ in 0..3 {
-        let ids: Vec<QueueId> = bench.log.shared.index().entries.keys().copied().collect();
+        let ids: Vec<QueueId> = bench.log.shared.index().entries.ids().collect();
         ids.iter().filter(|id| **id > first).for_each(|id| bench.remove(*id).unwrap());
         for _ in 0..20 {
             bench.append(1000).unwrap();
@@ -269,7 +269,7 @@ fn interrupted_move(at: u64, seed: u64) -> Recovered {
     }
     assert!(!bench.log.segments.contains_key(&0) && !bench.log.segments.contains_key(&1), "{:?}", bench.disk.names());
     let disk = bench.disk.after_power_cut(&mut Dice::new(seed));
-    recover::open(config(), Arc::new(disk)).unwrap().1
+    recover::open_all(config(), Arc::new(disk)).unwrap().1
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_disk_of_any_size_takes_letters_again_once_it_is_empty() {
         let disk = SimDisk::new();
         disk.limit(Some(capacity));
         let config = SpoolConfig { segment_size: 1 << 20, preallocate: 128 << 10, ..config() };
-        let (log, ..) = recover::open(config, Arc::new(disk.clone())).unwrap();
+        let (log, ..) = recover::open_all(config, Arc::new(disk.clone())).unwrap();
         let mut bench = Bench { disk, log };
         for round in 0..4 {
             let what = format!("{capacity} octets, letters of {size}, {states} states, round {round}");
@@ -381,7 +381,7 @@ fn a_full_disk_with_one_letter_left_takes_letters_again() {
         let disk = SimDisk::new();
         disk.limit(Some(capacity));
         let config = SpoolConfig { segment_size: 1 << 20, preallocate: 128 << 10, ..config() };
-        let (log, ..) = recover::open(config, Arc::new(disk.clone())).unwrap();
+        let (log, ..) = recover::open_all(config, Arc::new(disk.clone())).unwrap();
         let mut bench = Bench { disk, log };
         let stays = bench.append(300).unwrap();
         for round in 0..4 {
