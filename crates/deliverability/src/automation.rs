@@ -1,9 +1,10 @@
 //! Replies that change the limits of a site for a time.
 //!
 //! ```ignore
-//! for change in automation.handle_reply(now_ms, site, source, &reply) { record(&change); }   // a refusal came
+//! let matches = shaping.examine(site, &reply);                                               // a refusal came
+//! for change in automation.handle_matches(now_ms, site, source, by, &matches) { record(&change); }
 //! for change in automation.handle_time(now_ms) { record(&change); }                          // what has healed
-//! let limits = automation.limits(now_ms, site, source, shaping.limits(site, source, None));
+//! let limits = automation.limits(now_ms, site, source, shaping.limits(base, site, source));
 //! let wake = automation.next_change(now_ms);
 //! ```
 //!
@@ -12,7 +13,7 @@
 //! Several rules in force at one site make the strictest of each limit.
 //!
 //! # Invariants
-//! - A positive reply costs one comparison. Limits are only ever made stricter here, and only until the time that the
+//! - Limits are only ever made stricter here, and only until the time that the
 //!   [`Change`] named.
 //! - Each change that is told is told again when it has healed.
 //!
@@ -25,15 +26,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 pub use change::{Change, What};
-use smtp::Reply;
 pub use state::State;
 use state::{InForce, SiteState};
 
-use crate::shaping::{Rule, Shaping, SiteLimits};
-use crate::{LOOKED_AT, front};
+use crate::front;
+use crate::shaping::{Matches, Rule, SiteLimits};
 
 /// Pairs of site and source that are remembered.
 pub const SITES_MOST: usize = 10_000;
@@ -45,9 +43,8 @@ pub const REPLY_MOST: usize = 256;
 const SWEEP_PAUSE: u64 = 60_000;
 
 /// Watches replies, changes limits, lets them heal.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Automation {
-    shaping: Arc<Shaping>,
     state: State,
     /// Pairs in `state`; counting them anew for each reply would be dear.
     places: usize,
@@ -59,14 +56,10 @@ pub struct Automation {
 }
 
 impl Automation {
-    pub fn new(shaping: Arc<Shaping>) -> Self {
-        Self::resume(shaping, State::default())
-    }
-
     /// Goes on where another life of the process stopped.
-    pub fn resume(shaping: Arc<Shaping>, state: State) -> Self {
+    pub fn resume(state: State) -> Self {
         let (places, next) = (state.len(), state.next());
-        Self { shaping, state, places, next, swept: None, ignored: 0 }
+        Self { state, places, next, swept: None, ignored: 0 }
     }
 
     /// What is in force and counted, to be kept over a restart.
@@ -74,32 +67,28 @@ impl Automation {
         &self.state
     }
 
-    /// Other rules from now on; what is in force stays until its time is over.
-    pub fn set_shaping(&mut self, shaping: Arc<Shaping>) {
-        self.shaping = shaping;
-    }
-
     /// Replies that matched a rule but found no room.
     pub fn ignored(&self) -> u64 {
         self.ignored
     }
 
-    /// A reply came from a site, to a letter or a connection from this source.
-    pub fn handle_reply(&mut self, now: u64, site: &str, source: &str, reply: &Reply) -> Vec<Change> {
-        if !(reply.is_transient() || reply.is_permanent()) {
-            return Vec::new();
-        }
-        let text = reply.to_string();
-        let text = front(&text, LOOKED_AT);
-        let shaping = Arc::clone(&self.shaping);
+    /// A reply that matched came from a site (`by` names its server), to a letter or a connection from this source.
+    pub fn handle_matches(
+        &mut self,
+        now: u64,
+        site: &str,
+        source: &str,
+        by: &str,
+        matches: &Matches<'_>,
+    ) -> Vec<Change> {
         let mut changes = Vec::new();
-        for rule in shaping.matching(site, text) {
+        for rule in &matches.rules {
             if !self.make_room(now, site, source, &mut changes) {
                 self.ignored = self.ignored.saturating_add(1);
                 break;
             }
             let place = self.state.place(site, source);
-            if let Some(begun) = apply_rule(place, now, rule, text) {
+            if let Some(begun) = apply_rule(place, now, rule, by, &matches.text) {
                 self.next = Some(self.next.map_or(begun.until, |next| next.min(begun.until)));
                 changes.push(Change::begun(site, source, &begun));
             }
@@ -133,6 +122,12 @@ impl Automation {
         healed
     }
 
+    /// The clock was set back to `now`: what began later begins now, and lasts no longer for it.
+    pub fn handle_clock_back(&mut self, now: u64) {
+        self.state.set_back(now);
+        self.next = self.state.next();
+    }
+
     /// When [`Self::handle_time`] has something to do.
     pub fn next_change(&self, now: u64) -> Option<u64> {
         self.next.map(|next| next.max(now))
@@ -148,6 +143,18 @@ impl Automation {
         base
     }
 
+    /// Nothing is to be sent to the site from the source before; `None` where it may be.
+    pub fn suspended_until(&self, now: u64, site: &str, source: &str) -> Option<u64> {
+        let place = self.state.get(site, source)?;
+        let suspended = place.in_force.iter().filter(|change| change.overlay.suspend && change.until > now);
+        suspended.map(|change| change.until).max()
+    }
+
+    /// Changes in force, healed ones that nobody was told of among them.
+    pub fn count_in_force(&self) -> usize {
+        self.state.count_in_force()
+    }
+
     /// What is in force at a site from a source, for whom it is shown.
     pub fn in_force(&self, now: u64, site: &str, source: &str) -> Vec<Change> {
         let place = self.state.get(site, source).into_iter().flat_map(|place| &place.in_force);
@@ -156,7 +163,7 @@ impl Automation {
 }
 
 /// Counts the match; what the rule brought in force, where it did.
-fn apply_rule(place: &mut SiteState, now: u64, rule: &Rule, text: &str) -> Option<InForce> {
+fn apply_rule(place: &mut SiteState, now: u64, rule: &Rule, by: &str, text: &str) -> Option<InForce> {
     let lasts = u64::try_from(rule.lasts.as_millis()).unwrap_or(u64::MAX);
     let old = place.in_force.iter().position(|change| change.rule == rule.name);
     if old.and_then(|at| place.in_force.get(at)).is_some_and(|old| old.until.saturating_sub(now) > lasts / 2) {
@@ -172,6 +179,7 @@ fn apply_rule(place: &mut SiteState, now: u64, rule: &Rule, text: &str) -> Optio
         until: now.saturating_add(lasts),
         reason: rule.reason.clone(),
         reply: front(text, REPLY_MOST).to_owned(),
+        by: front(by, REPLY_MOST).to_owned(),
     };
     match old.and_then(|at| place.in_force.get_mut(at)) {
         Some(old) => *old = begun.clone(),

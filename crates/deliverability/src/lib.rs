@@ -6,14 +6,16 @@
 //! | [`automation`] | [`Automation`]: replies that change the limits for a time, and the healing afterwards |
 //! | [`class`] | [`classify`]: what a refusal is about, whom it concerns, what to do |
 //! | [`wait`] | [`named_wait`]: the time that a reply names ("try again in 5 minutes") |
-//! | [`units`] | [`Rate`] and the durations of the configuration |
+//! | [`rate`] | [`Rate`]: so many in a time |
+//! | [`units`] | durations, sizes and shares, as the configuration of every room writes them |
 //!
 //! ```ignore
-//! let shaping = Arc::new(Shaping::shipped()?.with(&config)?);
+//! let shaping = Shaping::new(&config)?;
 //! let site = shaping.provider_of(&["alt1.gmail-smtp-in.l.google.com"]);          // Some("google.com")
-//! let mut automation = Automation::new(shaping.clone());
-//! for change in automation.handle_reply(now_ms, "google.com", "", &reply) { record(&change); }
-//! let limits = automation.limits(now_ms, "google.com", "", shaping.limits("google.com", "", None));
+//! let mut automation = Automation::default();
+//! let matches = shaping.examine("google.com", &reply);
+//! for change in automation.handle_matches(now_ms, "google.com", "", by, &matches) { record(&change); }
+//! let limits = automation.limits(now_ms, "google.com", "", shaping.limits(base, "google.com", ""));
 //! ```
 //!
 //! # Invariants
@@ -22,14 +24,16 @@
 
 pub mod automation;
 pub mod class;
+pub mod rate;
 pub mod shaping;
 pub mod units;
 pub mod wait;
 
 pub use automation::{Automation, Change, State, What};
 pub use class::{Action, Class, Kind, Scope, classify};
-pub use shaping::{Shaping, ShapingConfig, ShapingError, SiteLimits, TlsNeed};
-pub use units::Rate;
+pub use rate::Rate;
+pub use shaping::{Matches, Shaping, ShapingConfig, ShapingError, SiteLimits, TlsAsked, TlsNeed};
+
 pub use wait::named_wait;
 
 /// Octets of a reply that are looked at; all texts that mean something are far shorter.

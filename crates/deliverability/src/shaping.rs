@@ -3,14 +3,19 @@
 //! The figures are data (`data/shaping.toml`, with date and source). An operator's own `[shaping]` table has the same
 //! shape and is merged over it: `[shaping.default]`, `[shaping.provider."google"]`, `[shaping.site."mx1.example.net"]`,
 //! `[shaping.domain."example.com"]`, and for one address of ours `[shaping.provider."google".from."a"]`.
-//! The later of these says more: default, provider, site, domain; within each, `from` last. A rule of the operator with
-//! the name of a shipped one takes its place; `off = true` takes it away.
+//! The later of these says more: default, provider, site, domain; within each, `from` last. What is shipped only makes
+//! limits stricter; what the operator wrote is taken as it is. A rule of the operator with the name of a shipped one takes
+//! its place; `off = true` takes it away.
 //!
 //! # Invariants
-//! - What was built is whole: each pattern is compiled, each provider has a site and MX suffixes, no limit is zero.
+//! - What was built is whole: each of the operator's patterns has been compiled once, each provider has a site and MX
+//!   suffixes, no limit is zero.
+//! - Patterns are compiled when the first reply of their site is examined: a server that meets no refusals of a provider
+//!   does not pay for its rules.
 //! - A destination belongs to a provider only when **all** its MX hosts do, so a backup elsewhere is not overlooked.
 
 mod config;
+mod level;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -23,12 +28,16 @@ pub use config::{ActionConfig, Entry, Limits, RuleConfig, ShapingConfig};
 pub use rules::{Overlay, RULES_MOST};
 pub(crate) use rules::{Rule, Rules};
 
-use crate::Rate;
+use crate::rate::RateError;
 use crate::units::UnitError;
+use crate::{LOOKED_AT, Rate};
+use config::{fault, require};
+use level::Level;
+use smtp::Reply;
 
 const SHIPPED: &str = include_str!("../data/shaping.toml");
 
-/// What TLS a site needs, before what MTA-STS or DANE ask beyond it.
+/// What TLS a site needs, before what MTA-STS or DANE ask beyond it. The later is the stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TlsNeed {
@@ -43,36 +52,30 @@ pub enum TlsNeed {
 }
 
 /// What may be done at one site from one of our addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SiteLimits {
     pub connections: u32,
     pub letters_per_connection: u32,
     pub recipients_per_transaction: u32,
     /// `None`: as fast as it goes.
     pub rate: Option<Rate>,
-    pub tls: TlsNeed,
     /// Nothing is to be sent before, in the milliseconds that [`crate::Automation`] was given.
     pub suspended_until: Option<u64>,
 }
 
-impl Default for SiteLimits {
-    fn default() -> Self {
-        Self {
-            connections: 10,
-            letters_per_connection: 100,
-            recipients_per_transaction: 100,
-            rate: None,
-            tls: TlsNeed::Opportunistic,
-            suspended_until: None,
-        }
-    }
+/// A level of TLS that an entry asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsAsked {
+    pub need: TlsNeed,
+    /// Which entry: `[shaping.provider] google, shipped`.
+    pub why: String,
 }
 
-/// What is wrong with a shaping table; `entry` names the place: `provider.google`, `provider.google.automation.busy`.
+/// What is wrong with a shaping table; `path` names the place: `provider`, `google`, `automation`, `busy`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapingError {
-    #[error("shaping.{entry}: {problem}")]
-    Entry { entry: String, problem: Problem },
+    #[error("shaping.{}: {problem}", path.join("."))]
+    Entry { path: Vec<String>, problem: Problem },
     #[error("the shipped shaping table cannot be read: {0}")]
     Shipped(String),
 }
@@ -80,14 +83,20 @@ pub enum ShapingError {
 /// What is wrong with one entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    #[error("{0:?} {1}")]
-    Unit(String, UnitError),
+    #[error("`rate`: {0:?} {1}")]
+    Rate(String, RateError),
+    #[error("`threshold`: {0:?} {1}")]
+    BadThreshold(String, RateError),
+    #[error("`for`: {0}")]
+    Lasts(UnitError),
     #[error("`match` is no regular expression: {0}")]
     Pattern(String),
     #[error("`{0}` is missing")]
     Missing(&'static str),
-    #[error("`{0}` has no place here")]
-    Misplaced(&'static str),
+    #[error("`{0}` has no place here: it is for providers")]
+    OnlyProviders(&'static str),
+    #[error("`{0}` has no place here: it is counted by site; write it in [shaping.site] or [shaping.provider]")]
+    OnlySites(&'static str),
     #[error("`{0}` must be at least 1; to send nothing, suspend the site")]
     Zero(&'static str),
     #[error("`action` says nothing; give it rate, connections, letters_per_connection or suspend")]
@@ -106,9 +115,12 @@ pub enum Problem {
 pub const THRESHOLD_MOST: u32 = 1000;
 
 /// Limits and rules, ready to be asked. Shared; a reload makes a new one.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Shaping {
-    config: ShapingConfig,
+    default: Level,
+    provider: HashMap<String, Provider>,
+    site: HashMap<String, Level>,
+    domain: HashMap<String, Level>,
     /// Suffix of an MX host, lower case, to the provider's name.
     suffixes: HashMap<String, String>,
     /// Site key to the provider's name.
@@ -116,12 +128,32 @@ pub struct Shaping {
     rules: RuleSets,
 }
 
+#[derive(Debug)]
+struct Provider {
+    site: String,
+    level: Level,
+}
+
 /// The rules of a site are its own, its provider's and everybody's, in this order.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct RuleSets {
     default: Rules,
     provider: HashMap<String, Rules>,
     site: HashMap<String, Rules>,
+}
+
+/// The rules that a reply matches, to be handed to [`crate::Automation`]. Finding them takes no lock.
+#[derive(Debug)]
+pub struct Matches<'s> {
+    pub(crate) rules: Vec<&'s Rule>,
+    /// `code enhanced text`, the front of it.
+    pub(crate) text: String,
+}
+
+impl Matches<'_> {
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
 }
 
 impl Shaping {
@@ -130,36 +162,42 @@ impl Shaping {
     /// # Errors
     /// None but a fault in our own data, which a test would have found.
     pub fn shipped() -> Result<Self, ShapingError> {
-        let config = toml::from_str(SHIPPED).map_err(|e| ShapingError::Shipped(e.to_string()))?;
-        Self::build(config)
+        Self::new(&ShapingConfig::default())
     }
 
-    /// The same with an operator's own table merged over it.
+    /// What is shipped with the program, and an operator's own table merged over it.
     ///
     /// # Errors
     /// What is wrong with the operator's table, and where.
-    pub fn with(&self, user: &ShapingConfig) -> Result<Self, ShapingError> {
-        Self::build(self.config.merged(user))
-    }
-
-    fn build(mut config: ShapingConfig) -> Result<Self, ShapingError> {
-        config.lower_names();
-        config.check()?;
-        let (mut suffixes, mut sites) = (HashMap::new(), HashMap::new());
-        for (name, provider) in &config.provider {
-            let problem = |problem| ShapingError::Entry { entry: format!("provider.{name}"), problem };
-            let site = provider.site.clone().ok_or_else(|| problem(Problem::Missing("site")))?;
+    pub fn new(own: &ShapingConfig) -> Result<Self, ShapingError> {
+        let mut shipped = shipped_config()?;
+        shipped.lower_names();
+        let mut own = own.clone();
+        own.lower_names();
+        own.check()?;
+        let merged = shipped.merged(&own);
+        let (mut suffixes, mut sites, mut provider) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for (name, entry) in &merged.provider {
+            let problem = |problem| fault(&["provider", name], problem);
+            require(!entry.mx.is_empty(), &["provider", name], Problem::Missing("mx"))?;
+            let site = entry.site.clone().ok_or_else(|| problem(Problem::Missing("site")))?;
             if let Some(other) = sites.insert(site.clone(), name.clone()) {
                 return Err(problem(Problem::SiteTaken(site, other)));
             }
-            suffixes.extend(provider.mx.iter().map(|suffix| (suffix.clone(), name.clone())));
+            suffixes.extend(entry.mx.iter().map(|suffix| (suffix.clone(), name.clone())));
+            let level = Level::of(shipped.provider.get(name), own.provider.get(name));
+            provider.insert(name.clone(), Provider { site, level });
         }
-        let rules = RuleSets {
-            default: Rules::compile("default", &config.default.automation)?,
-            provider: compile_all("provider", &config.provider)?,
-            site: compile_all("site", &config.site)?,
+        let levels = |entries: &BTreeMap<String, Entry>| {
+            entries.iter().map(|(name, entry)| (name.clone(), Level::of(None, Some(entry)))).collect()
         };
-        Ok(Self { config, suffixes, sites, rules })
+        let rules = RuleSets {
+            default: Rules::of(&["default"], &merged.default.automation)?,
+            provider: all_rules("provider", &merged.provider)?,
+            site: all_rules("site", &merged.site)?,
+        };
+        let default = Level::of(Some(&shipped.default), Some(&own.default));
+        Ok(Self { default, provider, site: levels(&own.site), domain: levels(&own.domain), suffixes, sites, rules })
     }
 
     /// The site of the provider to which all these MX hosts belong.
@@ -167,7 +205,7 @@ impl Shaping {
         let (first, rest) = mx_hosts.split_first()?;
         let provider = self.provider_of_host(first)?;
         let all = rest.iter().all(|host| self.provider_of_host(host).is_some_and(|other| other == provider));
-        all.then(|| self.config.provider.get(provider)?.site.as_deref()).flatten()
+        all.then(|| self.provider.get(provider).map(|provider| provider.site.as_str())).flatten()
     }
 
     /// Whether this is the site of a provider.
@@ -187,32 +225,95 @@ impl Shaping {
         }
     }
 
-    /// The limits of a site, from one of our addresses (`source`, empty where there is only one), for letters to one
-    /// domain where that is known. The names of sites and domains are matched without regard to case.
-    pub fn limits(&self, site: &str, source: &str, domain: Option<&str>) -> SiteLimits {
-        let mut limits = SiteLimits::default();
-        self.config.default.apply(source, &mut limits);
-        let site = site.to_ascii_lowercase();
-        if let Some(provider) = self.sites.get(&site).and_then(|name| self.config.provider.get(name)) {
-            provider.apply(source, &mut limits);
+    /// The limits of a site that the DNS names, from one of our addresses (`source`, empty where there is only one).
+    /// `base` is what holds where no entry says anything. What is shipped only makes it stricter; what the operator wrote
+    /// is taken as it is. The names of sites are matched without regard to case.
+    pub fn limits(&self, base: SiteLimits, site: &str, source: &str) -> SiteLimits {
+        let mut limits = base;
+        self.default.apply(source, &mut limits);
+        let site = lower(site);
+        if let Some(provider) = self.provider_at(&site) {
+            provider.1.level.apply(source, &mut limits);
         }
-        if let Some(entry) = of_site(&site, |name| self.config.site.get(name)) {
-            entry.apply(source, &mut limits);
-        }
-        let domain = domain.map(|domain| domain.strip_suffix('.').unwrap_or(domain).to_ascii_lowercase());
-        if let Some(entry) = domain.and_then(|domain| self.config.domain.get(&domain)) {
-            entry.apply(source, &mut limits);
-        }
+        self.apply_site(&site, source, &mut limits);
         limits
     }
 
+    /// The same of a site that the configuration names, such as `smtp:relay.example:25`: only what is said of this one.
+    pub fn limits_of_named(&self, base: SiteLimits, site: &str, source: &str) -> SiteLimits {
+        let mut limits = base;
+        self.apply_site(&lower(site), source, &mut limits);
+        limits
+    }
+
+    fn apply_site(&self, site: &str, source: &str, limits: &mut SiteLimits) {
+        if let Some((_, level)) = of_site(site, |name| self.site.get_key_value(name)) {
+            level.apply(source, limits);
+        }
+    }
+
+    /// Recipients of one domain in one transaction, where an entry says something of that domain.
+    pub fn recipients_of(&self, domain: &str, source: &str) -> Option<u32> {
+        self.domain_at(domain)?.1.recipients(source)
+    }
+
+    /// The TLS that letters for a domain need at a site, where an entry says something: the domain's, the site's, the
+    /// provider's, the default. What is shipped never weakens `base`.
+    pub fn tls(&self, base: TlsNeed, site: &str, source: &str, domain: &str) -> Option<TlsAsked> {
+        let site = lower(site);
+        let levels = [
+            self.domain_at(domain).map(|(name, level)| ("domain", name, level)),
+            of_site(&site, |name| self.site.get_key_value(name)).map(|(name, level)| ("site", name.as_str(), level)),
+            self.provider_at(&site).map(|(name, provider)| ("provider", name, &provider.level)),
+            Some(("default", "", &self.default)),
+        ];
+        levels.into_iter().flatten().find_map(|(kind, name, level)| {
+            let (need, own) = level.tls(source)?;
+            let space = if name.is_empty() { "" } else { " " };
+            let why = format!("[shaping.{kind}]{space}{name}{}", if own { "" } else { ", shipped" });
+            (own || need > base).then_some(TlsAsked { need, why })
+        })
+    }
+
+    /// Whether anything is said of single domains.
+    pub fn has_domains(&self) -> bool {
+        !self.domain.is_empty()
+    }
+
+    fn provider_at(&self, site: &str) -> Option<(&str, &Provider)> {
+        let name = self.sites.get(site)?;
+        self.provider.get(name).map(|provider| (name.as_str(), provider))
+    }
+
+    fn domain_at(&self, domain: &str) -> Option<(&str, &Level)> {
+        // Most configurations have none.
+        if self.domain.is_empty() {
+            return None;
+        }
+        self.domain.get_key_value(&lower(domain)).map(|(name, level)| (name.as_str(), level))
+    }
+
+    /// The rules that a reply from a site matches; none for what is no refusal.
+    pub fn examine(&self, site: &str, reply: &Reply) -> Matches<'_> {
+        if !(reply.is_transient() || reply.is_permanent()) {
+            return Matches { rules: Vec::new(), text: String::new() };
+        }
+        let mut text = reply.to_string();
+        text.truncate(text.floor_char_boundary(LOOKED_AT));
+        Matches { rules: self.matching(site, &text).collect(), text }
+    }
+
     /// The rules of a site that match a reply (`code enhanced text`).
-    pub(crate) fn matching<'s>(&'s self, site: &str, reply: &'s str) -> impl Iterator<Item = &'s Rule> {
-        let site = site.to_ascii_lowercase();
+    fn matching<'s>(&'s self, site: &str, reply: &str) -> impl Iterator<Item = &'s Rule> {
+        let site = lower(site);
         let own = of_site(&site, |name| self.rules.site.get(name));
         let provider = self.sites.get(&site).and_then(|name| self.rules.provider.get(name));
         own.into_iter().chain(provider).chain([&self.rules.default]).flat_map(move |rules| rules.matching(reply))
     }
+}
+
+fn shipped_config() -> Result<ShapingConfig, ShapingError> {
+    toml::from_str(SHIPPED).map_err(|e| ShapingError::Shipped(e.to_string()))
 }
 
 /// What is said of a site by its whole name, or else of the first of its hosts (`mx1.example.net,mx2.example.net`).
@@ -220,9 +321,12 @@ fn of_site<T>(site: &str, get: impl Fn(&str) -> Option<T>) -> Option<T> {
     get(site).or_else(|| site.split(',').find_map(get))
 }
 
-fn compile_all(kind: &str, entries: &BTreeMap<String, Entry>) -> Result<HashMap<String, Rules>, ShapingError> {
+fn all_rules(kind: &str, entries: &BTreeMap<String, Entry>) -> Result<HashMap<String, Rules>, ShapingError> {
     let ruled = entries.iter().filter(|(_, entry)| !entry.automation.is_empty());
-    ruled
-        .map(|(name, entry)| Ok((name.clone(), Rules::compile(&format!("{kind}.{name}"), &entry.automation)?)))
-        .collect()
+    ruled.map(|(name, entry)| Ok((name.clone(), Rules::of(&[kind, name], &entry.automation)?))).collect()
+}
+
+/// Names of the DNS are compared in lower case and without a final dot.
+fn lower(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }

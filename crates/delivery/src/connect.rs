@@ -13,8 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use deliverability::Shaping;
 use dns::Resolver;
-use queue::Timestamp;
+use queue::{Lane, Timestamp};
 use rustls::pki_types::ServerName;
 use smtp::client::{ClientConfig, TlsMode};
 use smtp::server::Protocol;
@@ -30,6 +31,7 @@ use crate::mx::{self, Unroutable};
 use crate::outcome::{OURSELVES, Trouble};
 use crate::place::Way;
 use crate::route::{NextHop, Relay, Router, Server};
+use crate::shaper::Shaper;
 use crate::tls::Tls;
 use crate::tls_memory::TlsMemory;
 use crate::tls_policy::{self, Next, TlsPolicy};
@@ -47,13 +49,16 @@ pub(crate) struct State {
     pub(crate) mailboxes: Arc<dyn Mailboxes>,
     pub(crate) finder: Finder,
     pub(crate) dead: DeadServers,
+    pub(crate) shaping: Arc<Shaping>,
+    pub(crate) shaper: Arc<Shaper>,
 }
 
 impl State {
-    /// A connection on which letters for this next hop may be sent. `passed`: servers that have said not now to this letter.
+    /// A connection of this lane on which letters for this next hop may be sent. `passed`: servers that have said not now to this letter.
     /// `anew`: TLS is tried even where it failed lately.
     pub(crate) async fn open(
         &self,
+        lane: &Lane,
         way: &Way,
         passed: &[String],
         anew: bool,
@@ -69,7 +74,7 @@ impl State {
                     None => return Err(Trouble::ours(Reply::new(451, (4, 4, 4), "its servers were not looked up"))),
                 };
                 let addresses = plan.addresses(&mut mx::random_below).into_iter();
-                let dials = addresses.map(|(name, ip)| self.mx_dial(hop, name, ip, anew));
+                let dials = addresses.map(|(name, ip)| self.mx_dial(hop, lane, name, ip, anew));
                 let dials = dials.filter(|dial| !passed.contains(&dial.peer)).collect();
                 let opened = first_open(dials, &self.dead, watch).await;
                 if opened.as_ref().is_err_and(|trouble| trouble.unreached) {
@@ -84,7 +89,7 @@ impl State {
                 if !self.config.allow_loopback_mx && !mx::is_reachable(*ip) {
                     return Err(Trouble::unroutable(&Unroutable::OnlyLoopback(AddressLiteral(*ip).to_string())));
                 }
-                first_open(vec![self.mx_dial(hop, &ip.to_string(), *ip, anew)], &self.dead, watch).await
+                first_open(vec![self.mx_dial(hop, lane, &ip.to_string(), *ip, anew)], &self.dead, watch).await
             }
             NextHop::Maildir(_) | NextHop::Catch(_) => {
                 Err(Trouble::ours(Reply::new(451, (4, 3, 5), "a mailbox is not reached by a connection")))
@@ -93,26 +98,26 @@ impl State {
     }
 
     /// How well letters for this next hop must be protected on the way to this server.
-    pub(crate) fn tls_policy(&self, hop: &NextHop, server: &str) -> TlsPolicy {
+    pub(crate) fn tls_policy(&self, hop: &NextHop, lane: &Lane, server: &str) -> TlsPolicy {
+        let by_rules = |domain: &str| {
+            let next = Next { domain, mx: server, site: &lane.site.0, source: &lane.source.0 };
+            tls_policy::by_rules(&self.config.tls, &self.shaping, &next)
+        };
         match hop {
-            NextHop::Mx(domain) => {
-                tls_policy::by_rules(&self.config.tls, &Next { domain: domain.as_ascii(), mx: server })
-            }
+            NextHop::Mx(domain) => by_rules(domain.as_ascii()),
             NextHop::Relay(relay) => TlsPolicy::named(relay.tls, relay.verify, "the route"),
-            NextHop::Literal(_) | NextHop::Maildir(_) | NextHop::Catch(_) => {
-                tls_policy::by_rules(&self.config.tls, &Next { domain: "", mx: server })
-            }
+            NextHop::Literal(_) | NextHop::Maildir(_) | NextHop::Catch(_) => by_rules(""),
         }
     }
 
     /// Whether recipients that are reached by the same servers have the same rule: only then they share a transaction.
-    pub(crate) fn same_rule(&self, one: &NextHop, other: &NextHop) -> bool {
-        self.config.tls.domain.is_empty() || one == other || self.tls_policy(one, "") == self.tls_policy(other, "")
+    pub(crate) fn same_rule(&self, lane: &Lane, one: &NextHop, other: &NextHop) -> bool {
+        !self.has_domain_rules() || one == other || self.tls_policy(one, lane, "") == self.tls_policy(other, lane, "")
     }
 
     /// A server named by the DNS.
-    fn mx_dial(&self, hop: &NextHop, name: &str, ip: IpAddr, anew: bool) -> Dial<'_> {
-        let policy = self.tls_policy(hop, name);
+    fn mx_dial(&self, hop: &NextHop, lane: &Lane, name: &str, ip: IpAddr, anew: bool) -> Dial<'_> {
+        let policy = self.tls_policy(hop, lane, name);
         let session = ClientConfig {
             ehlo: self.hostname.clone(),
             protocol: Protocol::Smtp,

@@ -48,6 +48,11 @@ pub enum Line<'a> {
     /// A command as sent, AUTH redacted.
     Sent(&'a str),
     Received(&'a Reply),
+    /// This reply of that server keeps every letter back.
+    Refused {
+        by: &'a str,
+        reply: &'a Reply,
+    },
     Tls(&'a TlsInfo),
 }
 
@@ -132,6 +137,9 @@ impl Connection {
             match connection.step(watch).await {
                 Step::Ready => return Ok(connection),
                 Step::Closed(closed) => {
+                    if let Closed::Refused { reply, .. } = &closed {
+                        watch(Line::Refused { by: &connection.peer, reply });
+                    }
                     let plain_may_help =
                         tls_mode == TlsMode::Opportunistic && is_about_tls(&closed, connection.session.tls().is_some());
                     let trouble = connection.trouble(&closed);

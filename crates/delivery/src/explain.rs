@@ -1,13 +1,14 @@
 //! Where a letter to an address would go now, in words: for `gatepost route`.
 
-use queue::Verdict;
+use deliverability::{Change, SiteLimits};
+use queue::{Lane, Timestamp, Verdict};
 use serde::Serialize;
 use smtp::client::TlsMode;
 use smtp::server::Protocol;
 use smtp::{AddressLiteral, Host, Mailbox};
 
 use crate::Delivery;
-use crate::config::RouteDomain;
+use crate::config::{RouteDomain, TlsLevel};
 use crate::connect::{State, addresses_of};
 use crate::finder::Servers;
 use crate::outcome::Trouble;
@@ -25,12 +26,51 @@ pub struct Explained {
     pub site: String,
     /// Best first; none where the letter stays on this machine.
     pub servers: Vec<ServerExplained>,
+    /// Our own address that it would leave from; `None`: the default one.
+    pub source: Option<String>,
     /// Connections at once, at most.
-    pub connections: usize,
+    pub connections: u32,
+    /// What the site takes beside that; `None` where the letter stays on this machine.
+    pub limits: Option<LimitsExplained>,
+    /// Rules that are in force there because of a reply.
+    pub changes: Vec<ChangeExplained>,
     /// `None` where the letter stays on this machine.
-    pub tls: Option<String>,
+    pub tls: Option<TlsExplained>,
     /// Why no letter can be sent there now.
     pub trouble: Option<TroubleExplained>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LimitsExplained {
+    pub letters_per_connection: u32,
+    pub recipients_per_transaction: u32,
+    /// `10/min`; `None`: as fast as it goes.
+    pub rate: Option<String>,
+    /// Nothing is sent there before (RFC 3339).
+    pub suspended_until: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChangeExplained {
+    /// `provider.google/unusual-rate`.
+    pub rule: String,
+    /// `10 letters a minute`.
+    pub limits: String,
+    pub since: String,
+    pub until: String,
+    /// In the words of the rule.
+    pub reason: String,
+    /// The front of the reply that caused it.
+    pub reply: String,
+    /// Which server said it.
+    pub by: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TlsExplained {
+    pub words: String,
+    /// `[shaping.provider] google, shipped`.
+    pub why: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -55,6 +95,9 @@ impl Delivery {
     pub async fn explain(&self, recipient: &Mailbox) -> Explained {
         let state = self.state();
         let way = state.way_to(recipient, None).await;
+        let (lane, now) = (Lane::of(way.site.clone()), Timestamp::now());
+        let limits = state.site_limits(&lane, now);
+        let stays = matches!(way.hop, NextHop::Maildir(_) | NextHop::Catch(_));
         let (servers, trouble) = match servers(&state, &way).await {
             Ok(servers) => (servers, None),
             Err(trouble) => (Vec::new(), Some(trouble_words(&trouble))),
@@ -62,8 +105,11 @@ impl Delivery {
         Explained {
             route: route_words(&state, recipient),
             next_hop: hop_words(&way.hop),
-            connections: state.router.limit(&way.site),
-            tls: tls_words(&way.hop),
+            source: Some(lane.source.0.to_string()).filter(|source| !source.is_empty()),
+            connections: limits.connections,
+            limits: (!stays).then(|| limits_words(&limits, state.rests_until(&lane.site, &lane.source, now))),
+            changes: state.shaper.in_force(now, &lane).into_iter().map(change_words).collect(),
+            tls: tls_words(&state, &way, &lane),
             site: way.site.0.to_string(),
             servers,
             trouble,
@@ -130,6 +176,21 @@ fn route_words(state: &State, recipient: &Mailbox) -> String {
     named.or_else(|| by(RouteDomain::Any)).unwrap_or_else(|| "no route: the DNS decides".to_owned())
 }
 
+fn limits_words(limits: &SiteLimits, suspended_until: Option<Timestamp>) -> LimitsExplained {
+    LimitsExplained {
+        letters_per_connection: limits.letters_per_connection,
+        recipients_per_transaction: limits.recipients_per_transaction,
+        rate: limits.rate.map(|rate| rate.to_string()),
+        suspended_until: suspended_until.map(|until| until.to_string()),
+    }
+}
+
+fn change_words(change: Change) -> ChangeExplained {
+    let Change { limits, since, until, rule, reason, reply, by, .. } = change;
+    let (since, until) = (Timestamp(since).to_string(), Timestamp(until).to_string());
+    ChangeExplained { rule, limits: limits.to_string(), since, until, reason, reply, by }
+}
+
 fn hop_words(hop: &NextHop) -> String {
     match hop {
         NextHop::Maildir(root) => format!("the recipient's mailbox below {}", root.display()),
@@ -153,19 +214,24 @@ fn relay_words(relay: &Relay) -> String {
     format!("the {protocol} server {to}{user}")
 }
 
-fn tls_words(hop: &NextHop) -> Option<String> {
-    let (tls, verify) = match hop {
+/// What lines to the best server must be, and who says so.
+fn tls_words(state: &State, way: &Way, lane: &Lane) -> Option<TlsExplained> {
+    let best = match &way.servers {
+        Some(Ok(plan)) => plan.names.first().map(String::as_str),
+        _ => None,
+    };
+    let policy = match &way.hop {
         NextHop::Maildir(_) | NextHop::Catch(_) => return None,
-        NextHop::Relay(relay) => (relay.tls, relay.verify),
-        NextHop::Mx(_) | NextHop::Literal(_) => (TlsMode::Opportunistic, false),
+        hop => state.tls_policy(hop, lane, best.unwrap_or_default()),
     };
-    let words = match (tls, verify) {
-        (TlsMode::None, _) => "none",
-        (TlsMode::Opportunistic, _) => "opportunistic: where it is offered and works, with any certificate",
-        (TlsMode::StartTls, true) => "STARTTLS required, the certificate verified",
-        (TlsMode::StartTls, false) => "STARTTLS required, with any certificate",
-        (TlsMode::Implicit, true) => "from the first octet, the certificate verified",
-        (TlsMode::Implicit, false) => "from the first octet, with any certificate",
+    let at_once = matches!(&way.hop, NextHop::Relay(relay) if relay.tls == TlsMode::Implicit);
+    let words = match (policy.level, at_once) {
+        (TlsLevel::None, _) => "none",
+        (TlsLevel::Opportunistic, _) => "opportunistic: where it is offered and works, any certificate",
+        (TlsLevel::Verified, false) => "verified: STARTTLS, with a certificate that is good for the name",
+        (TlsLevel::Verified, true) => "verified: from the first octet, with a certificate that is good for the name",
+        (TlsLevel::Required, false) => "required: STARTTLS, any certificate",
+        (TlsLevel::Required, true) => "required: from the first octet, any certificate",
     };
-    Some(words.to_owned())
+    Some(TlsExplained { words: words.to_owned(), why: policy.why })
 }

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use deliverability::Shaping;
 use queue::{Site, Via};
 
 use crate::mx::{Plan, Unroutable};
@@ -74,11 +75,11 @@ impl Finder {
     }
 
     /// Remembers what the DNS said.
-    pub(crate) fn learn(&self, domain: &str, said: Result<Plan, Unroutable>, now: Instant) -> Known {
+    pub(crate) fn learn(&self, shaping: &Shaping, domain: &str, said: Result<Plan, Unroutable>, now: Instant) -> Known {
         let life = if said.as_ref().is_err_and(Unroutable::is_transient) { LIFE_OF_TROUBLE } else { LIFE };
         let mut cache = self.lock();
         let (site, via) = match &said {
-            Ok(plan) => site::of_servers(domain, &plan.names),
+            Ok(plan) => site::of_servers(shaping, domain, &plan.names),
             Err(_) => site::of_nobody(domain),
         };
         // The same words in one place: 100,000 domains have few sites.

@@ -1,10 +1,12 @@
 //! A connection that is kept between letters: what is the same for all letters on it, and how long it is good.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use queue::{RecipientOutcome, Verdict, Via};
+use deliverability::SiteLimits;
+use queue::{Lane, Recipient, RecipientOutcome, Timestamp, Verdict, Via};
 use smtp::Reply;
 use smtp::client::Closed;
 use smtp::server::Protocol;
@@ -14,6 +16,7 @@ use crate::drive::{Connection, Line};
 use crate::outcome::{OURSELVES, Trouble, verdict};
 use crate::place::Way;
 use crate::route::NextHop;
+use crate::shaper::Ear;
 
 /// A connection between letters, with what is the same for all letters on it.
 pub(crate) struct Kept {
@@ -30,12 +33,20 @@ pub(crate) struct Kept {
     configured: bool,
     pub(crate) protocol: Protocol,
     hop: NextHop,
+    lane: Lane,
+    /// What the site takes, as of this version of the shaper.
+    limits: (u64, SiteLimits),
 }
 
 impl Kept {
     /// `passed`, `anew`: as [`State::open`] has them.
-    pub(crate) async fn open(state: &Arc<State>, way: &Way, passed: &[String], anew: bool) -> Result<Self, Trouble> {
-        let mut connection = state.open(way, passed, anew, &mut trace).await?;
+    pub(crate) async fn open(ear: &mut Ear<'_>, way: &Way, passed: &[String], anew: bool) -> Result<Self, Trouble> {
+        let (state, lane) = (ear.state(), ear.lane());
+        let mut watch = |line: Line<'_>| {
+            ear.line(&line);
+            trace(line);
+        };
+        let mut connection = state.open(lane, way, passed, anew, &mut watch).await?;
         let hop = &way.hop;
         if let NextHop::Mx(domain) = hop {
             connection.found_by_mx_of(domain.as_ascii());
@@ -57,6 +68,8 @@ impl Kept {
                 _ => Protocol::Smtp,
             },
             hop: hop.clone(),
+            lane: lane.clone(),
+            limits: (state.shaper.version(), state.site_limits(lane, Timestamp::now())),
         })
     }
 
@@ -70,7 +83,7 @@ impl Kept {
         if domain == before {
             return true;
         }
-        let policy = self.state.tls_policy(hop, &self.connection.server());
+        let policy = self.state.tls_policy(hop, &self.lane, &self.connection.server());
         if !self.connection.meets(&policy) {
             return false;
         }
@@ -81,11 +94,19 @@ impl Kept {
     }
 
     /// Whether the next letter should have a new connection.
-    pub(crate) fn is_spent(&self, current: &Arc<State>) -> bool {
+    pub(crate) fn is_spent(&mut self, current: &Arc<State>) -> bool {
         !Arc::ptr_eq(&self.state, current)
-            || self.letters >= self.state.config.letters_per_connection
+            || self.letters >= self.limits().letters_per_connection
             || self.connection.session().letters_left() == Some(0)
             || self.opened.elapsed() >= self.state.config.connection_age
+    }
+
+    fn limits(&mut self) -> SiteLimits {
+        let version = self.state.shaper.version();
+        if self.limits.0 != version {
+            self.limits = (version, self.state.site_limits(&self.lane, Timestamp::now()));
+        }
+        self.limits.1
     }
 
     pub(crate) fn idle(&self) -> Duration {
@@ -101,10 +122,17 @@ impl Kept {
         self.connection.quit(&mut trace).await;
     }
 
-    /// RFC 9422 §4: RCPTMAX, or our own limit.
-    pub(crate) fn most_recipients(&self) -> usize {
+    /// How many of these go into one transaction. RFC 9422 §4: RCPTMAX, or our own limit for the site or their domains.
+    pub(crate) fn most_recipients(&mut self, waiting: &VecDeque<(usize, &Recipient)>) -> usize {
         let theirs = self.connection.session().recipients_max().unwrap_or(usize::MAX);
-        self.state.config.recipients_per_transaction.min(theirs).max(1)
+        let mut ours = self.limits().recipients_per_transaction;
+        let shaping = &self.state.shaping;
+        if shaping.has_domains() {
+            let domains = waiting.iter().map(|(_, recipient)| recipient.address.host.to_string());
+            let own = domains.filter_map(|domain| shaping.recipients_of(&domain, &self.lane.source.0));
+            ours = own.min().unwrap_or(ours);
+        }
+        theirs.min(ours as usize).max(1).min(waiting.len())
     }
 
     /// One recipient's. `ours`: the words are our own.
@@ -159,6 +187,8 @@ pub(crate) fn trace(line: Line<'_>) {
         Line::Connected(peer) => tracing::debug!(peer, "connected"),
         Line::Sent(command) => tracing::debug!(command, "sent"),
         Line::Received(reply) => tracing::debug!(%reply, "received"),
+        // The line before was the same.
+        Line::Refused { .. } => {}
         Line::Tls(tls) => tracing::debug!(protocol = tls.protocol, cipher = tls.cipher, "tls"),
     }
 }

@@ -13,6 +13,7 @@
 //! | [`route`] | recipient → next hop, from the configuration alone |
 //! | [`mx`] | domain → servers, from the DNS |
 //! | `finder`, `site`, `place`, `search` | domain → site, remembered for a while; many domains have one |
+//! | `shaper` | what each site takes now: `[shaping]`, and what its replies have changed of it |
 //! | `dead`, `weather` | servers that could not be reached lately; what an attempt says of its site |
 //! | `redirect` | the way that an operator sends a letter, in place of its recipients' own |
 //! | `explain` | all of that in words, for one address |
@@ -52,6 +53,7 @@ mod remote;
 pub mod route;
 mod search;
 pub mod send;
+mod shaper;
 mod site;
 mod stream;
 mod tls;
@@ -62,17 +64,19 @@ mod worker;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+pub use deliverability::{Shaping, ShapingConfig, ShapingError};
 use dns::Resolver;
-use queue::{Lane, Letter, Limits, Place, Recipient, Site, Sites};
+use queue::{Lane, Letter, Limits, Place, Recipient, Site, Sites, Timestamp};
 use rustls::RootCertStore;
 use smtp::{Host, Mailbox, Reply};
 
 pub use config::{Config, ConfigError};
 pub use drive::Line;
-pub use explain::{Explained, ServerExplained, TroubleExplained};
+pub use explain::{ChangeExplained, Explained, LimitsExplained, ServerExplained, TlsExplained, TroubleExplained};
 pub use outcome::Trouble;
 pub use redirect::BadRedirect;
 pub use send::{SendTo, Sent, send_one};
@@ -80,6 +84,7 @@ pub use worker::run;
 
 use connect::State;
 use route::Router;
+use shaper::Shaper;
 
 /// Who has a mailbox here. Asked before a letter is put into a Maildir: letters of this machine itself were not asked about
 /// at any door, and a mailbox may be gone since.
@@ -114,17 +119,34 @@ pub struct Setup {
     /// Whose certificates are trusted on the way out.
     pub authorities: Arc<RootCertStore>,
     pub mailboxes: Arc<dyn Mailboxes>,
+    /// What each provider takes, the operator's own words among it.
+    pub shaping: Arc<Shaping>,
+    /// Where what replies have changed of that is kept over a restart. Counts for [`Delivery::new`] only.
+    pub shaping_file: Option<PathBuf>,
 }
 
 impl Setup {
     fn state(self) -> Result<State, ConfigError> {
-        let Self { config, hostname, listening, resolver, authorities, mailboxes } = self;
+        let Self { config, hostname, listening, resolver, authorities, mailboxes, shaping, shaping_file: _ } = self;
         config.check()?;
         let router = Router::new(&config)?;
         let tls = tls::Tls::new(authorities).map_err(|error| ConfigError::Tls(error.to_string()))?;
         let (finder, dead) = (finder::Finder::default(), dead::DeadServers::default());
-        let tls_memory = Default::default();
-        Ok(State { config, hostname, listening, router, tls, tls_memory, resolver, mailboxes, finder, dead })
+        let (tls_memory, shaper) = Default::default();
+        Ok(State {
+            config,
+            hostname,
+            listening,
+            router,
+            tls,
+            tls_memory,
+            resolver,
+            mailboxes,
+            finder,
+            dead,
+            shaping,
+            shaper,
+        })
     }
 }
 
@@ -143,7 +165,10 @@ impl Delivery {
     /// # Errors
     /// The operator's fault: the configuration contradicts itself, or a password or an authority cannot be used.
     pub fn new(setup: Setup) -> Result<Self, ConfigError> {
-        Ok(Self { state: ArcSwap::from_pointee(setup.state()?) })
+        let file = setup.shaping_file.clone();
+        let mut state = setup.state()?;
+        state.shaper = Arc::new(Shaper::open(file, Timestamp::now()));
+        Ok(Self { state: ArcSwap::from_pointee(state) })
     }
 
     /// Takes a new configuration: the next attempts use it, those that run are not disturbed.
@@ -152,7 +177,10 @@ impl Delivery {
     /// As [`Delivery::new`]; the old configuration then stays.
     pub fn reload(&self, setup: Setup) -> Result<(), ConfigError> {
         let mut state = setup.state()?;
-        state.tls_memory = self.state.load().tls_memory.clone();
+        {
+            let before = self.state.load();
+            (state.tls_memory, state.shaper) = (before.tls_memory.clone(), before.shaper.clone());
+        }
         self.state.store(Arc::new(state));
         Ok(())
     }
@@ -181,7 +209,7 @@ impl Sites for Delivery {
     }
 
     fn limits(&self, lane: &Lane) -> Limits {
-        Limits::connections(self.state.load().router.limit(&lane.site))
+        self.state.load().lane_limits(lane, Timestamp::now())
     }
 }
 

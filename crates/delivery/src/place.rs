@@ -87,7 +87,7 @@ impl State {
         };
         let said = tokio::time::timeout(SEARCH_TIME, mx::resolve(&*self.resolver, &planner)).await;
         let said = said.unwrap_or_else(|_| Err(too_slow(name)));
-        self.finder.learn(name, said, Instant::now())
+        self.finder.learn(&self.shaping, name, said, Instant::now())
     }
 }
 

@@ -5,20 +5,19 @@
 //! - The letter goes to one server at a time: to another only when nobody has it from this one.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use queue::{Attempt, Recipient, RecipientOutcome, Timestamp, Verdict, Weather};
 use smtp::client::{Closed, Delivery, Message, Stage};
 use smtp::server::Protocol;
 use smtp::{ByMode, Reply};
 
-use crate::connect::State;
 use crate::content::Content;
 use crate::kept::{Kept, trace};
 use crate::needs::{self, Fit, Needs};
 use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many};
 use crate::place::Way;
 use crate::route::NextHop;
+use crate::shaper::Ear;
 use crate::weather::{is_not_now, of_delivery, of_trouble, stage_of, worse};
 
 /// Servers of a domain that may say "not now" to a letter in one attempt, before the last of them is believed.
@@ -38,7 +37,7 @@ type Group<'a> = Vec<(usize, &'a Recipient)>;
 /// Delivers to these recipients; puts what became of each at its position. Gives what was met; `None` where no server was
 /// asked for anything.
 pub(crate) async fn deliver(
-    state: &Arc<State>,
+    ear: &mut Ear<'_>,
     way: &Way,
     line: &mut Option<Kept>,
     attempt: &Attempt,
@@ -52,7 +51,7 @@ pub(crate) async fn deliver(
     let waiting = recipients.iter().copied().collect();
     let (needs, passed) = (Needs::default(), Vec::new());
     let mut passage = Passage {
-        state,
+        ear,
         way,
         attempt,
         outcomes,
@@ -76,8 +75,8 @@ pub(crate) async fn deliver(
 }
 
 /// One letter's way to the servers of one hop.
-struct Passage<'a> {
-    state: &'a Arc<State>,
+struct Passage<'a, 'e> {
+    ear: &'a mut Ear<'e>,
     way: &'a Way,
     attempt: &'a Attempt,
     outcomes: &'a mut [Option<RecipientOutcome>],
@@ -93,10 +92,10 @@ struct Passage<'a> {
     weather: Option<Weather>,
 }
 
-impl<'a> Passage<'a> {
+impl<'a> Passage<'a, '_> {
     /// A new connection; without one nobody waits any more.
     async fn open(&mut self) -> Option<Kept> {
-        let trouble = match Kept::open(self.state, self.way, &self.passed, self.requiretls()).await {
+        let trouble = match Kept::open(self.ear, self.way, &self.passed, self.requiretls()).await {
             Ok(kept) => return Some(kept),
             Err(trouble) => trouble,
         };
@@ -108,7 +107,7 @@ impl<'a> Passage<'a> {
             }
         }
         // Where domains have rules of their own, what one asks for in vain is not the trouble of the others.
-        let own_rule = trouble.is_of_tls() && !self.state.config.tls.domain.is_empty();
+        let own_rule = trouble.is_of_tls() && self.ear.state().has_domain_rules();
         if !reached && !own_rule {
             self.see(of_trouble(&trouble, self.way.is_one_of_many()));
         }
@@ -120,9 +119,10 @@ impl<'a> Passage<'a> {
         if self.by_data {
             kept.connection.forgo_bdat();
         }
-        let group: Group<'a> = self.waiting.drain(..kept.most_recipients().min(self.waiting.len())).collect();
+        let most = kept.most_recipients(&self.waiting);
+        let group: Group<'a> = self.waiting.drain(..most).collect();
         let fresh_may_help = kept.letters > 0 && !self.tried_again;
-        let ending = transaction(&mut kept, self.attempt, &mut self.needs, &group).await;
+        let ending = transaction(&mut kept, self.ear, self.attempt, &mut self.needs, &group).await;
         if fresh_may_help && is_dead(&ending, kept.connection.heard()) {
             tracing::debug!(peer = kept.by, "kept connection was closed by the server, opening a new one");
             self.tried_again = true;
@@ -251,7 +251,13 @@ impl<'a> Passage<'a> {
     }
 }
 
-async fn transaction(kept: &mut Kept, attempt: &Attempt, needs: &mut Needs, group: &[(usize, &Recipient)]) -> Ending {
+async fn transaction(
+    kept: &mut Kept,
+    ear: &mut Ear<'_>,
+    attempt: &Attempt,
+    needs: &mut Needs,
+    group: &[(usize, &Recipient)],
+) -> Ending {
     let letter = &attempt.letter;
     let mut params = letter.params.clone();
     params.size = Some(attempt.body.len());
@@ -274,12 +280,18 @@ async fn transaction(kept: &mut Kept, attempt: &Attempt, needs: &mut Needs, grou
     }
     kept.letters += 1;
     match kept.connection.deliver(message, Content::new(&attempt.body, conversion), &mut trace).await {
-        Err(closed) => Ending::Silent(closed),
+        Err(closed) => {
+            ear.closed(&kept.by, &closed);
+            Ending::Silent(closed)
+        }
         Ok(mut delivery) => {
             if let Some(words) = conversion.and_then(needs::broken_words) {
                 note(&mut delivery, &words);
             }
             let alive = kept.connection.settle(&mut trace).await;
+            if kept.connection.heard() {
+                ear.delivery(&kept.by, &delivery, alive.as_ref().err().and_then(stage_of));
+            }
             Ending::Said(delivery, alive)
         }
     }

@@ -260,6 +260,11 @@ fn site(key: String) -> Site {
     Site(key.into())
 }
 
+/// Whether the configuration names this site: only then it begins like that.
+pub(crate) fn is_named(site: &Site) -> bool {
+    ["smtp:", "lmtp:", "maildir:", "catch:"].iter().any(|kind| site.0.starts_with(kind))
+}
+
 fn literal_site(ip: IpAddr) -> Site {
     site(format!("mx:[{ip}]"))
 }

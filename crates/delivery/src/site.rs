@@ -13,8 +13,6 @@
 //! could make the provider seem dead: what one set of its servers does is therefore never taken for all of them, see
 //! [`crate::place::Way::is_one_of_many`].
 
-use std::sync::LazyLock;
-
 use deliverability::Shaping;
 use queue::{Site, Via};
 use sha2::{Digest, Sha256};
@@ -22,20 +20,13 @@ use sha2::{Digest, Sha256};
 /// A longer list of names is shortened.
 const LONGEST: usize = 200;
 
-/// The providers that are known by the names of their servers.
-static PROVIDERS: LazyLock<Option<Shaping>> = LazyLock::new(|| {
-    let log =
-        |error: &deliverability::ShapingError| tracing::error!(%error, "the shipped data on providers cannot be read");
-    Shaping::shipped().inspect_err(log).ok()
-});
-
 /// The site and the way into it, of servers with these names.
-pub(crate) fn of_servers(domain: &str, names: &[String]) -> (Site, Via) {
+pub(crate) fn of_servers(shaping: &Shaping, domain: &str, names: &[String]) -> (Site, Via) {
     let mut names: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
     names.sort_unstable();
     names.dedup();
     let set: std::sync::Arc<str> = shortened(&names).into();
-    let site = provider(&names).map_or_else(|| Site(set.clone()), |name| Site(name.into()));
+    let site = provider(shaping, &names).map_or_else(|| Site(set.clone()), |name| Site(name.into()));
     // A server that has the domain's own name was named by the sender and not by the DNS: nobody else shares its connections.
     let own = names.iter().any(|name| name.eq_ignore_ascii_case(domain));
     let via = if own { Via(format!("{set}#own:{domain}").into()) } else { Via(set) };
@@ -48,9 +39,9 @@ pub(crate) fn of_nobody(domain: &str) -> (Site, Via) {
     (Site(key.clone()), Via(key))
 }
 
-fn provider(names: &[String]) -> Option<&'static str> {
+fn provider<'s>(shaping: &'s Shaping, names: &[String]) -> Option<&'s str> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    PROVIDERS.as_ref()?.provider_of(&names)
+    shaping.provider_of(&names)
 }
 
 /// The names with commas between; a long list, or one of strange names, is its first plain name and a hash of all.

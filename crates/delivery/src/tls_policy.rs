@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use deliverability::Shaping;
 use smtp::client::TlsMode;
 
 use crate::config::{RuleName, TlsLevel, TlsRules};
@@ -73,6 +74,9 @@ pub struct Next<'a> {
     pub domain: &'a str,
     /// The name of the server.
     pub mx: &'a str,
+    /// Where it belongs, and from which of our addresses it is spoken with.
+    pub site: &'a str,
+    pub source: &'a str,
 }
 
 /// Somebody who may have a say.
@@ -86,13 +90,14 @@ pub fn decide(sources: &[&dyn Source], next: &Next<'_>) -> TlsPolicy {
     first.unwrap_or_else(|| TlsPolicy { level: TlsLevel::Opportunistic, why: "default".into() })
 }
 
-/// What the operator wrote, in its order.
-pub fn by_rules(rules: &TlsRules, next: &Next<'_>) -> TlsPolicy {
-    decide(&[&ByDomain(rules), &ByMx(rules), &ByDefault(rules)], next)
+/// What the operator wrote and what is known of the provider, in their order.
+pub fn by_rules(rules: &TlsRules, shaping: &Shaping, next: &Next<'_>) -> TlsPolicy {
+    decide(&[&ByDomain(rules), &ByMx(rules), &ByShaping(rules, shaping), &ByDefault(rules)], next)
 }
 
 struct ByDomain<'a>(&'a TlsRules);
 struct ByMx<'a>(&'a TlsRules);
+struct ByShaping<'a>(&'a TlsRules, &'a Shaping);
 struct ByDefault<'a>(&'a TlsRules);
 
 impl Source for ByDomain<'_> {
@@ -111,6 +116,13 @@ impl Source for ByMx<'_> {
         // A name says more than what is below the same name.
         let above = below(&mx).flat_map(|dotted| [dotted, dotted.get(1..).unwrap_or_default()]);
         found(&self.0.mx, "mx", std::iter::once(mx.as_str()).chain(above))
+    }
+}
+
+impl Source for ByShaping<'_> {
+    fn policy(&self, next: &Next<'_>) -> Option<TlsPolicy> {
+        let asked = self.1.tls(self.0.default.into(), next.site, next.source, next.domain)?;
+        Some(TlsPolicy { level: asked.need.into(), why: asked.why })
     }
 }
 

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use queue::{Attempt, Outcome, Queue, Recipient, RecipientOutcome, Site, Verdict, Weather, Worker};
+use queue::{Attempt, Lane, Outcome, Queue, Recipient, RecipientOutcome, Verdict, Weather, Worker};
 use smtp::Reply;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -29,11 +29,13 @@ use crate::place::Way;
 use crate::remote;
 use crate::route::NextHop;
 use crate::search;
+use crate::shaper::{self, Ear};
 use crate::weather::worse;
 
 /// Delivers until the queue is closed or `stop` turns true; then finishes the letters in hand and returns.
 pub async fn run(queue: Queue, delivery: Arc<Delivery>, stop: watch::Receiver<bool>) {
     let searches = tokio::spawn(search::run(queue.clone(), delivery.clone(), stop.clone()));
+    let tending = tokio::spawn(shaper::run(queue.clone(), delivery.state().shaper.clone(), stop.clone()));
     let mut workers = JoinSet::new();
     let mut stopping = stop.clone();
     loop {
@@ -44,7 +46,7 @@ pub async fn run(queue: Queue, delivery: Arc<Delivery>, stop: watch::Receiver<bo
             next = queue.next_worker() => next,
         };
         let Some(worker) = next else { break };
-        workers.spawn(work(delivery.clone(), worker, stop.clone()));
+        workers.spawn(work(queue.clone(), delivery.clone(), worker, stop.clone()));
         while let Some(ended) = workers.try_join_next() {
             report(ended);
         }
@@ -54,6 +56,7 @@ pub async fn run(queue: Queue, delivery: Arc<Delivery>, stop: watch::Receiver<bo
     }
     // It has ended as well: the queue is closed, or we were stopped.
     report(searches.await);
+    report(tending.await);
 }
 
 /// A worker that panicked has dropped its letter, which the queue defers.
@@ -64,7 +67,7 @@ pub(crate) fn report(ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// One worker's life: letters for one site, one at a time.
-async fn work(delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Receiver<bool>) {
+async fn work(queue: Queue, delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Receiver<bool>) {
     let mut line: Option<Kept> = None;
     let mut next = worker.take();
     while let Some(attempt) = next {
@@ -73,8 +76,10 @@ async fn work(delivery: Arc<Delivery>, mut worker: Worker, mut stop: watch::Rece
             old.quit().await;
         }
         let span = tracing::debug_span!("attempt", id = %attempt.letter.id, site = ?worker.lane.site);
-        let tried = try_once(&state, &worker.lane.site, &mut line, &attempt).instrument(span);
-        let (outcome, weather) = tried.await;
+        let mut ear = Ear::new(&state, &worker.lane);
+        let (outcome, weather) = try_once(&mut ear, &mut line, &attempt).instrument(span).await;
+        // The scheduler is to know before it hands out the next letter.
+        shaper::tell(&queue, &ear.told());
         weather.into_iter().for_each(|weather| worker.weather(weather));
         worker.finish(attempt, outcome);
         next = if *stop.borrow() { None } else { following(&mut worker, &mut line, &mut stop).await };
@@ -109,20 +114,16 @@ struct Group<'a> {
 }
 
 /// One attempt: an outcome for each of its recipients, and what was met.
-async fn try_once(
-    state: &Arc<State>,
-    site: &Site,
-    line: &mut Option<Kept>,
-    attempt: &Attempt,
-) -> (Outcome, Option<Weather>) {
+async fn try_once(ear: &mut Ear<'_>, line: &mut Option<Kept>, attempt: &Attempt) -> (Outcome, Option<Weather>) {
+    let state = ear.state();
     let mut outcomes = vec![None; attempt.recipients.len()];
     let mut met: Option<Weather> = None;
-    for Group { way, recipients } in groups(state, site, attempt).await {
+    for Group { way, recipients } in groups(state, ear.lane(), attempt).await {
         let here = if let NextHop::Maildir(_) | NextHop::Catch(_) = way.hop {
             local::deliver(state, attempt, &recipients, &mut outcomes).await;
             Some(Weather::Fine)
         } else {
-            remote::deliver(state, &way, line, attempt, &recipients, &mut outcomes).await
+            remote::deliver(ear, &way, line, attempt, &recipients, &mut outcomes).await
         };
         met = met.map_or(here, |before| Some(here.map_or(before, |here| worse(before, here))));
     }
@@ -131,15 +132,18 @@ async fn try_once(
 }
 
 /// The attempt's recipients by the way that each goes now; who does not belong to this site any more is in none.
-async fn groups<'a>(state: &State, site: &Site, attempt: &'a Attempt) -> Vec<Group<'a>> {
+async fn groups<'a>(state: &State, lane: &Lane, attempt: &'a Attempt) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::with_capacity(1);
     for (position, index) in attempt.recipients.iter().enumerate() {
         let Some(recipient) = attempt.letter.recipients.get(*index) else { continue };
         let way = state.way_to(&recipient.address, attempt.redirect.as_deref()).await;
-        if way.site != *site {
+        if way.site != lane.site {
             continue;
         }
-        match groups.iter_mut().find(|group| group.way.via == way.via && state.same_rule(&group.way.hop, &way.hop)) {
+        match groups
+            .iter_mut()
+            .find(|group| group.way.via == way.via && state.same_rule(lane, &group.way.hop, &way.hop))
+        {
             Some(group) => group.recipients.push((position, recipient)),
             None => groups.push(Group { way, recipients: vec![(position, recipient)] }),
         }

@@ -30,9 +30,9 @@ pub mod retry;
 pub mod schedule;
 pub mod spool;
 mod table;
-pub mod units;
 
 pub use counters::Counters;
+pub use deliverability::units;
 pub use intake::{NewLetter, Refusal};
 pub use letter::{
     Course, Hold, LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp,

@@ -70,6 +70,8 @@ pub enum Event {
     Resumed,
     /// The sender was told: `report` is the report's own identifier.
     Report,
+    /// A reply has changed what a site takes, or that is over.
+    Shaping,
     /// A login that failed.
     LoginFailed,
     /// Something is wrong with the queue itself: `text` says what.
@@ -92,6 +94,7 @@ impl Event {
             Self::Suspended => "suspended",
             Self::Resumed => "resumed",
             Self::Report => "report",
+            Self::Shaping => "shaping",
             Self::LoginFailed => "login_failed",
             Self::Problem => "problem",
         }
@@ -217,6 +220,24 @@ impl Line<'_> {
 
     pub fn site(self, site: &crate::queue::Site) -> Self {
         self.text("site", &site.0)
+    }
+
+    /// The egress source; left out where it is the default.
+    pub fn source(self, source: &crate::queue::Source) -> Self {
+        if source.0.is_empty() { self } else { self.text("source", &source.0) }
+    }
+
+    /// What a rule has changed, or does no more.
+    pub fn shaping(mut self, change: &deliverability::Change) -> Self {
+        let begun = change.what == deliverability::What::Begun;
+        self = self.plain("change", if begun { "begun" } else { "healed" });
+        self = self.text("rule", &change.rule).text("reason", &change.reason);
+        self.key("limits");
+        match serde_json::to_string(&change.limits) {
+            Ok(limits) => self.text.push_str(&limits),
+            Err(_) => self.text.push_str("{}"),
+        }
+        self.plain("since", Timestamp(change.since)).plain("until", Timestamp(change.until))
     }
 
     /// Which attempt it was, from 1.

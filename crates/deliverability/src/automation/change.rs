@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::state::InForce;
+use crate::rate::span_in_words;
 use crate::shaping::Overlay;
-use crate::units::span_in_words;
 
 /// What happened to the limits of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,10 @@ pub struct Change {
     pub rule: String,
     /// Why, in plain words, as the rule has it.
     pub reason: String,
-    /// The front of the reply that caused it.
+    /// The front of the reply that caused it: `code enhanced text`.
     pub reply: String,
+    /// Which server said it.
+    pub by: String,
 }
 
 impl Change {
@@ -45,7 +47,7 @@ impl Change {
     }
 
     fn new(site: &str, source: &str, what: What, cause: InForce) -> Self {
-        let InForce { rule, overlay, since, until, reason, reply } = cause;
+        let InForce { rule, overlay, since, until, reason, reply, by } = cause;
         Self {
             site: site.to_owned(),
             source: source.to_owned(),
@@ -56,6 +58,7 @@ impl Change {
             rule,
             reason,
             reply,
+            by,
         }
     }
 }

@@ -33,6 +33,7 @@ pub(super) struct InForce {
     pub until: u64,
     pub reason: String,
     pub reply: String,
+    pub by: String,
 }
 
 impl SiteState {
@@ -83,6 +84,17 @@ impl State {
             .flat_map(|place| &place.in_force)
             .map(|change| change.until)
             .min()
+    }
+
+    pub(super) fn count_in_force(&self) -> usize {
+        self.sites.values().flat_map(BTreeMap::values).map(|place| place.in_force.len()).sum()
+    }
+
+    pub(super) fn set_back(&mut self, now: u64) {
+        for change in self.sites.values_mut().flat_map(BTreeMap::values_mut).flat_map(|place| &mut place.in_force) {
+            change.until -= change.since.saturating_sub(now).min(change.until);
+            change.since = change.since.min(now);
+        }
     }
 
     /// Takes out what is over by now.

@@ -1,7 +1,10 @@
-use smtp::ReplyCode;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, LazyLock};
+
+use smtp::{Reply, ReplyCode};
 
 use super::*;
-use crate::Rate;
+use crate::{Rate, Shaping};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -15,14 +18,51 @@ fn unusual() -> Reply {
     Reply::new(421, (4, 7, 28), "Our system has detected an unusual rate of unsolicited mail")
 }
 
-fn automation() -> Automation {
-    static SHIPPED: std::sync::LazyLock<Arc<Shaping>> =
-        std::sync::LazyLock::new(|| Arc::new(Shaping::shipped().unwrap()));
-    Automation::new(Arc::clone(&SHIPPED))
+const BASE: SiteLimits = SiteLimits {
+    connections: 20,
+    letters_per_connection: 1000,
+    recipients_per_transaction: 100,
+    rate: Some(Rate::per_second(100)),
+    suspended_until: None,
+};
+
+/// What a driver does: looks the reply up and hands over what it matches.
+struct Watched {
+    shaping: Arc<Shaping>,
+    automation: Automation,
 }
 
-fn limits(automation: &Automation, now: u64, site: &str, source: &str) -> SiteLimits {
-    automation.limits(now, site, source, automation.shaping.limits(site, source, None))
+impl Watched {
+    fn by(shaping: Arc<Shaping>) -> Self {
+        Self { shaping, automation: Automation::default() }
+    }
+
+    fn handle_reply(&mut self, now: u64, site: &str, source: &str, reply: &Reply) -> Vec<Change> {
+        let matches = self.shaping.examine(site, reply);
+        self.automation.handle_matches(now, site, source, "mx.example [192.0.2.1]:25", &matches)
+    }
+}
+
+impl Deref for Watched {
+    type Target = Automation;
+    fn deref(&self) -> &Automation {
+        &self.automation
+    }
+}
+
+impl DerefMut for Watched {
+    fn deref_mut(&mut self) -> &mut Automation {
+        &mut self.automation
+    }
+}
+
+fn automation() -> Watched {
+    static SHIPPED: LazyLock<Arc<Shaping>> = LazyLock::new(|| Arc::new(Shaping::shipped().unwrap()));
+    Watched::by(Arc::clone(&SHIPPED))
+}
+
+fn limits(automation: &Watched, now: u64, site: &str, source: &str) -> SiteLimits {
+    automation.limits(now, site, source, automation.shaping.limits(BASE, site, source))
 }
 
 #[test]
@@ -104,11 +144,11 @@ fn several_changes_make_the_strictest_of_each_limit() {
 #[test]
 fn limits_are_never_made_wider() {
     let own = "[[site.slow.automation]]\nname = 'x'\nmatch = 'x'\naction = { connections = 50, letters_per_connection = 5000, rate = '1000/s' }\nfor = '1h'";
-    let shaping = Shaping::shipped().unwrap().with(&toml::from_str(own).unwrap()).unwrap();
-    let base = shaping.limits("slow", "", None);
-    let mut automation = Automation::new(Arc::new(shaping));
+    let shaping = Shaping::new(&toml::from_str(own).unwrap()).unwrap();
+    let base = shaping.limits(BASE, "slow", "");
+    let mut automation = Watched::by(Arc::new(shaping));
     assert_eq!(automation.handle_reply(0, "slow", "", &reply(450, "x")).len(), 1);
-    assert_eq!(automation.limits(0, "slow", "", base.clone()), base);
+    assert_eq!(automation.limits(0, "slow", "", base), base);
 }
 
 #[test]
@@ -171,7 +211,7 @@ fn the_state_survives_a_restart() {
     let kept = serde_json::to_string(first.state()).unwrap();
     let state: State = serde_json::from_str(&kept).unwrap();
     assert_eq!(&state, first.state());
-    let mut second = Automation::resume(Arc::new(Shaping::shipped().unwrap()), state);
+    let mut second = Watched { automation: Automation::resume(state), ..automation() };
     assert_eq!(second.next_change(1), Some(90 * MINUTE));
     assert_eq!(limits(&second, 1, "x", "").connections, 1);
     assert_eq!(second.handle_reply(1, GOOGLE, "a", &unusual()).len(), 1, "what was counted is counted on");
@@ -196,6 +236,30 @@ fn no_more_sites_are_remembered_than_there_is_room_for() {
     assert!(automation.ignored() > 0);
     // One place is held by a count that came after the sweep.
     assert_eq!(automation.handle_time(2 * HOUR).len(), SITES_MOST - 1);
+}
+
+#[test]
+fn what_began_before_the_clock_was_set_back_lasts_no_longer_for_it() {
+    let mut automation = automation();
+    let blocked = reply(553, "all messages from 192.0.2.1 will be permanently deferred");
+    automation.handle_reply(100 * HOUR, "x", "", &blocked);
+    automation.handle_clock_back(HOUR);
+    assert_eq!(automation.next_change(HOUR), Some(HOUR + 90 * MINUTE));
+    assert_eq!(automation.in_force(HOUR, "x", "")[0].by, "mx.example [192.0.2.1]:25");
+    assert_eq!(automation.handle_time(HOUR + 90 * MINUTE).len(), 1);
+}
+
+#[test]
+fn a_suspended_site_is_told_until_when() {
+    let mut automation = automation();
+    assert_eq!(automation.suspended_until(0, GOOGLE, "a"), None);
+    for _ in 0..5 {
+        automation.handle_reply(0, GOOGLE, "a", &reply(550, "very low reputation of the sending IP"));
+    }
+    assert_eq!(automation.suspended_until(1, GOOGLE, "a"), Some(HOUR));
+    assert_eq!(automation.suspended_until(1, GOOGLE, "b"), None);
+    assert_eq!(automation.suspended_until(HOUR, GOOGLE, "a"), None);
+    assert_eq!(automation.count_in_force(), 1, "nobody was told yet");
 }
 
 #[test]

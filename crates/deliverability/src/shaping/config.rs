@@ -1,38 +1,46 @@
 //! The `[shaping]` table as it is written, its merge and its checks. Rates and durations stay texts until [`super::Rules`]
-//! and [`Limits::apply`] read them, so that an error can name the entry.
+//! and [`super::level`] read them, so that an error can name the entry.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, ShapingError, SiteLimits, TlsNeed};
+use super::rules::check_rules;
+use super::{Problem, ShapingError, TlsNeed, lower};
 use crate::Rate;
 
-/// The whole table.
+/// What sites take, and what their replies change of it, beyond what `[delivery]` says of all. Figures and rules for large
+/// providers are shipped (crates/deliverability/data/shaping.toml); what stands here is laid over them. The later of these
+/// says more: default, provider, site, domain. Shipped figures only make those of `[delivery]` stricter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShapingConfig {
-    /// For every site.
+    /// For every site that is found by the DNS; its rules are for those of routes as well.
     pub default: Entry,
-    /// By the provider's name; `mx` and `site` say what belongs to it.
+    /// By the provider's name, such as `google`, or one of your own; `mx` and `site` say what belongs to it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub provider: BTreeMap<String, Entry>,
-    /// By the site's name, for one destination or one provider's site.
+    /// By the site's name as `gatepost route` shows it, or by one of its MX hosts.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub site: BTreeMap<String, Entry>,
-    /// By the domain of the recipients.
+    /// By the domain of the recipients: only `tls` and `recipients_per_transaction`, since a site has many domains.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub domain: BTreeMap<String, Entry>,
 }
 
-/// One entry of the table.
+/// One entry: `[shaping.default]`, `[shaping.provider.google]`, `[shaping.site."mx1.example.net"]` or
+/// `[shaping.domain."example.com"]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Entry {
-    /// When the figures were looked up.
+    /// When the figures were looked up; for readers.
     pub date: Option<String>,
-    /// Where they were found.
+    /// Where they were found; for readers.
     pub source: Option<String>,
     /// Of a provider: the name under which its destinations share their limits.
     pub site: Option<String>,
     /// Of a provider: suffixes of its MX hosts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mx: Vec<String>,
     /// Connections at the same time.
     pub connections: Option<u32>,
@@ -42,11 +50,13 @@ pub struct Entry {
     pub recipients_per_transaction: Option<u32>,
     /// Letters per time, such as `"100/s"`, `"10/min"`, `"10000/h"`.
     pub rate: Option<String>,
-    /// `none`, `opportunistic`, `required` or `verified`.
+    /// `none`, `opportunistic`, `required` or `verified`; `[delivery.tls]` by domain or server goes before it.
     pub tls: Option<TlsNeed>,
-    /// Other limits for one of our addresses, by its name.
+    /// Other limits for one egress source, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub from: BTreeMap<String, Limits>,
-    /// What replies change.
+    /// Rules: what replies change.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub automation: Vec<RuleConfig>,
 }
 
@@ -61,41 +71,44 @@ pub struct Limits {
     pub tls: Option<TlsNeed>,
 }
 
-/// A rule: a reply that matches, so often, changes this, for so long.
+/// A rule: a reply that matches, so often, changes the limits of its site, for so long; then they heal by themselves. One with
+/// the name of a shipped rule takes its place. Each change is a record that says which reply caused it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleConfig {
+    /// Under which records show it.
     pub name: String,
     /// A regular expression on `code enhanced-code text`, without regard to case.
-    #[serde(rename = "match")]
-    pub pattern: Option<String>,
+    pub r#match: Option<String>,
     /// Acts when it matched so often in that time, such as `"5/h"`; at once without it.
     pub threshold: Option<String>,
+    /// What it changes.
     pub action: ActionConfig,
     /// How long the change lasts, such as `"30min"`.
-    #[serde(rename = "for")]
-    pub lasts: Option<String>,
+    pub r#for: Option<String>,
     /// In plain words, for the operator.
     pub reason: String,
     /// Takes away the shipped rule of this name.
     pub off: bool,
 }
 
-/// What a rule changes.
+/// What a rule changes; limits are only ever made stricter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ActionConfig {
+    /// Letters per time, such as `"10/min"`.
     pub rate: Option<String>,
+    /// Connections at the same time.
     pub connections: Option<u32>,
+    /// Letters over one connection.
     pub letters_per_connection: Option<u32>,
+    /// Nothing is sent.
     pub suspend: bool,
 }
 
 impl ShapingConfig {
     pub(super) fn merged(&self, user: &Self) -> Self {
-        let mut merged = self.clone();
-        let mut user = user.clone();
-        user.lower_names();
+        let (mut merged, user) = (self.clone(), user.clone());
         merged.default.merge(user.default);
         for (into, from) in
             [(&mut merged.provider, user.provider), (&mut merged.site, user.site), (&mut merged.domain, user.domain)]
@@ -107,7 +120,6 @@ impl ShapingConfig {
         merged
     }
 
-    /// Names of the DNS are compared in lower case and without a final dot.
     pub(super) fn lower_names(&mut self) {
         for names in [&mut self.site, &mut self.domain] {
             *names = std::mem::take(names).into_iter().map(|(name, entry)| (lower(&name), entry)).collect();
@@ -120,21 +132,19 @@ impl ShapingConfig {
         }
     }
 
+    /// What is wrong with an operator's table, seen by itself.
     pub(super) fn check(&self) -> Result<(), ShapingError> {
-        self.default.check("default", false)?;
+        self.default.check(&["default"], false)?;
         for (name, entry) in &self.provider {
-            entry.check(&format!("provider.{name}"), true)?;
+            entry.check(&["provider", name], true)?;
         }
         for (name, entry) in &self.site {
-            entry.check(&format!("site.{name}"), false)?;
+            entry.check(&["site", name], false)?;
         }
-        for (name, entry) in &self.domain {
-            let at = format!("domain.{name}");
-            entry.check(&at, false)?;
-            // A reply is counted by site: which domain it was about may be several.
-            require(entry.automation.is_empty(), &at, Problem::Misplaced("automation"))?;
-        }
-        Ok(())
+        self.domain.iter().try_for_each(|(name, entry)| {
+            entry.check(&["domain", name], false)?;
+            entry.check_domain(&["domain", name])
+        })
     }
 }
 
@@ -161,7 +171,7 @@ impl Entry {
         self.automation.extend(user.automation.into_iter().filter(|rule| !rule.off));
     }
 
-    fn own(&self) -> Limits {
+    pub(super) fn own(&self) -> Limits {
         Limits {
             connections: self.connections,
             letters_per_connection: self.letters_per_connection,
@@ -171,28 +181,28 @@ impl Entry {
         }
     }
 
-    fn check(&self, at: &str, provider: bool) -> Result<(), ShapingError> {
+    fn check(&self, at: &[&str], provider: bool) -> Result<(), ShapingError> {
         if provider {
-            let suffixes = !self.mx.is_empty() && self.mx.iter().all(|suffix| !suffix.is_empty());
-            require(suffixes, at, Problem::Missing("mx"))?;
+            require(self.mx.iter().all(|suffix| !suffix.is_empty()), at, Problem::Missing("mx"))?;
         } else {
-            require(self.mx.is_empty(), at, Problem::Misplaced("mx"))?;
-            require(self.site.is_none(), at, Problem::Misplaced("site"))?;
+            require(self.mx.is_empty(), at, Problem::OnlyProviders("mx"))?;
+            require(self.site.is_none(), at, Problem::OnlyProviders("site"))?;
         }
         self.own().check(at)?;
-        self.from.iter().try_for_each(|(source, limits)| limits.check(&format!("{at}.from.{source}")))
+        self.from.iter().try_for_each(|(source, limits)| limits.check(&[at, &["from", source]].concat()))?;
+        check_rules(at, &self.automation)
     }
 
-    pub(super) fn apply(&self, source: &str, limits: &mut SiteLimits) {
-        self.own().apply(limits);
-        if let Some(own) = self.from.get(source) {
-            own.apply(limits);
-        }
+    /// Letters for one domain share a site with others: only what concerns a single transaction can be said of it.
+    fn check_domain(&self, at: &[&str]) -> Result<(), ShapingError> {
+        require(self.automation.is_empty(), at, Problem::OnlySites("automation"))?;
+        self.own().check_domain(at)?;
+        self.from.iter().try_for_each(|(source, limits)| limits.check_domain(&[at, &["from", source]].concat()))
     }
 }
 
 impl Limits {
-    fn check(&self, at: &str) -> Result<(), ShapingError> {
+    fn check(&self, at: &[&str]) -> Result<(), ShapingError> {
         for (name, value) in [
             ("connections", self.connections),
             ("letters_per_connection", self.letters_per_connection),
@@ -203,29 +213,22 @@ impl Limits {
         rate(at, self.rate.as_deref()).map(drop)
     }
 
-    fn apply(&self, limits: &mut SiteLimits) {
-        limits.connections = self.connections.unwrap_or(limits.connections);
-        limits.letters_per_connection = self.letters_per_connection.unwrap_or(limits.letters_per_connection);
-        limits.recipients_per_transaction =
-            self.recipients_per_transaction.unwrap_or(limits.recipients_per_transaction);
-        limits.tls = self.tls.unwrap_or(limits.tls);
-        limits.rate = self.rate.as_deref().and_then(|rate| rate.parse().ok()).or(limits.rate);
+    fn check_domain(&self, at: &[&str]) -> Result<(), ShapingError> {
+        require(self.connections.is_none(), at, Problem::OnlySites("connections"))?;
+        require(self.letters_per_connection.is_none(), at, Problem::OnlySites("letters_per_connection"))?;
+        require(self.rate.is_none(), at, Problem::OnlySites("rate"))
     }
 }
 
-pub(super) fn rate(at: &str, text: Option<&str>) -> Result<Option<Rate>, ShapingError> {
-    let read = |text: &str| text.parse().map_err(|e| fault(at, Problem::Unit(text.to_owned(), e)));
+pub(super) fn rate(at: &[&str], text: Option<&str>) -> Result<Option<Rate>, ShapingError> {
+    let read = |text: &str| text.parse().map_err(|e| fault(at, Problem::Rate(text.to_owned(), e)));
     text.map(read).transpose()
 }
 
-pub(super) fn require(holds: bool, at: &str, problem: Problem) -> Result<(), ShapingError> {
+pub(super) fn require(holds: bool, at: &[&str], problem: Problem) -> Result<(), ShapingError> {
     if holds { Ok(()) } else { Err(fault(at, problem)) }
 }
 
-pub(super) fn fault(at: &str, problem: Problem) -> ShapingError {
-    ShapingError::Entry { entry: at.to_owned(), problem }
-}
-
-fn lower(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+pub(super) fn fault(at: &[&str], problem: Problem) -> ShapingError {
+    ShapingError::Entry { path: at.iter().map(|&key| key.to_owned()).collect(), problem }
 }

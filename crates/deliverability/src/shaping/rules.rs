@@ -1,8 +1,10 @@
-//! Rules, compiled: one set of patterns per entry, so that a reply that matches none is let go in one pass.
+//! Rules: one set of patterns per entry, so that a reply that matches none is let go in one pass. The set is compiled when
+//! the first reply is looked at.
 //!
 //! # Limits
-//! [`RULES_MOST`] rules per entry; a pattern's program is at most 256 KiB.
+//! [`RULES_MOST`] rules per entry; a pattern's program is at most 256 KiB, what it remembers of its work 64 KiB.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use regex::{RegexSet, RegexSetBuilder};
@@ -11,19 +13,25 @@ use serde::{Deserialize, Serialize};
 use super::config::{RuleConfig, fault, rate, require};
 use super::{Problem, ShapingError, SiteLimits, THRESHOLD_MOST};
 use crate::Rate;
-use crate::units::parse_span;
+use crate::units::{UnitError, parse_duration};
 
 pub const RULES_MOST: usize = 200;
 
 const PATTERN_MOST: usize = 256 * 1024;
 
+const CACHE_MOST: usize = 64 * 1024;
+
 /// What a rule lays over the limits of a site.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Overlay {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connections: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub letters_per_connection: Option<u32>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
 }
 
@@ -55,28 +63,23 @@ pub(crate) struct Rule {
 }
 
 /// The rules of one entry.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Rules {
-    patterns: RegexSet,
     rules: Vec<Rule>,
+    patterns: Vec<Box<str>>,
+    /// `None`: it cannot be compiled, which the check of the patterns would have found.
+    set: OnceLock<Option<RegexSet>>,
 }
 
 impl Rules {
-    pub fn compile(entry: &str, configs: &[RuleConfig]) -> Result<Self, ShapingError> {
-        require(configs.len() <= RULES_MOST, entry, Problem::ManyRules)?;
-        let mut rules: Vec<Rule> = Vec::with_capacity(configs.len());
-        let mut patterns = Vec::with_capacity(configs.len());
+    pub fn of(entry: &[&str], configs: &[RuleConfig]) -> Result<Self, ShapingError> {
+        let mut rules = Self::default();
         for config in configs.iter().filter(|config| !config.off) {
-            let at = format!("{entry}.automation.{}", config.name);
-            let rule = read(&at, &format!("{entry}/{}", config.name), config)?;
-            require(rules.iter().all(|other| other.name != rule.name), &at, Problem::Twice)?;
-            let pattern = config.pattern.as_deref().ok_or_else(|| fault(&at, Problem::Missing("match")))?;
-            set(&[pattern]).map_err(|e| fault(&at, Problem::Pattern(e.to_string())))?;
-            patterns.push(pattern);
-            rules.push(rule);
+            let (rule, pattern) = read(entry, config)?;
+            rules.rules.push(rule);
+            rules.patterns.push(pattern.into());
         }
-        let patterns = set(&patterns).map_err(|e| fault(entry, Problem::Pattern(e.to_string())))?;
-        Ok(Self { patterns, rules })
+        Ok(rules)
     }
 
     #[cfg(test)]
@@ -84,19 +87,49 @@ impl Rules {
         self.rules.iter()
     }
 
+    #[cfg(test)]
+    pub fn is_compiled(&self) -> bool {
+        self.set.get().is_some()
+    }
+
     /// The rules that match, in the order in which they were written.
     pub fn matching(&self, reply: &str) -> impl Iterator<Item = &Rule> {
-        // An empty set costs nothing; most sites have no rules of their own.
-        self.patterns.matches(reply).into_iter().filter_map(|at| self.rules.get(at))
+        let matching = self.set().map(|set| set.matches(reply));
+        matching.into_iter().flatten().filter_map(|at| self.rules.get(at))
+    }
+
+    /// Most entries have no rules of their own, which costs nothing.
+    fn set(&self) -> Option<&RegexSet> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        self.set.get_or_init(|| compile(&self.patterns).ok()).as_ref()
     }
 }
 
-fn set(patterns: &[&str]) -> Result<RegexSet, regex::Error> {
-    let most = PATTERN_MOST.saturating_mul(patterns.len().max(1));
-    RegexSetBuilder::new(patterns).case_insensitive(true).size_limit(most).build()
+/// What is wrong with an operator's rules; each pattern is compiled for it, and let go again.
+pub(super) fn check_rules(entry: &[&str], configs: &[RuleConfig]) -> Result<(), ShapingError> {
+    require(configs.len() <= RULES_MOST, entry, Problem::ManyRules)?;
+    for (index, config) in configs.iter().enumerate() {
+        let at = [entry, &["automation", &config.name]].concat();
+        let before = configs.iter().take(index);
+        require(before.into_iter().all(|other| other.name != config.name), &at, Problem::Twice)?;
+        if !config.off {
+            let (_, pattern) = read(entry, config)?;
+            compile(&[pattern]).map_err(|e| fault(&at, Problem::Pattern(e.to_string())))?;
+        }
+    }
+    Ok(())
 }
 
-fn read(at: &str, name: &str, config: &RuleConfig) -> Result<Rule, ShapingError> {
+fn compile(patterns: &[impl AsRef<str>]) -> Result<RegexSet, regex::Error> {
+    let most = PATTERN_MOST.saturating_mul(patterns.len());
+    let mut set = RegexSetBuilder::new(patterns);
+    set.case_insensitive(true).size_limit(most).dfa_size_limit(CACHE_MOST).build()
+}
+
+fn read<'c>(entry: &[&str], config: &'c RuleConfig) -> Result<(Rule, &'c str), ShapingError> {
+    let at = &[entry, &["automation", &config.name]].concat();
     require(!config.name.is_empty(), at, Problem::Missing("name"))?;
     let action = &config.action;
     let overlay = Overlay {
@@ -108,9 +141,22 @@ fn read(at: &str, name: &str, config: &RuleConfig) -> Result<Rule, ShapingError>
     require(overlay != Overlay::default(), at, Problem::NoAction)?;
     require(overlay.connections != Some(0), at, Problem::Zero("connections"))?;
     require(overlay.letters_per_connection != Some(0), at, Problem::Zero("letters_per_connection"))?;
-    let threshold = rate(at, config.threshold.as_deref())?;
-    require(threshold.is_none_or(|threshold| threshold.count() <= THRESHOLD_MOST), at, Problem::Threshold)?;
-    let lasts = config.lasts.as_deref().ok_or_else(|| fault(at, Problem::Missing("for")))?;
-    let lasts = parse_span(lasts).map_err(|e| fault(at, Problem::Unit(lasts.to_owned(), e)))?;
-    Ok(Rule { name: name.to_owned(), threshold, overlay, lasts, reason: config.reason.clone() })
+    let pattern = config.r#match.as_deref().ok_or_else(|| fault(at, Problem::Missing("match")))?;
+    let name = format!("{}/{}", entry.join("."), config.name);
+    let (threshold, lasts) = (threshold(at, config)?, lasts(at, config)?);
+    Ok((Rule { name, threshold, overlay, lasts, reason: config.reason.clone() }, pattern))
+}
+
+fn threshold(at: &[&str], config: &RuleConfig) -> Result<Option<Rate>, ShapingError> {
+    let Some(text) = &config.threshold else { return Ok(None) };
+    let threshold: Rate = text.parse().map_err(|e| fault(at, Problem::BadThreshold(text.clone(), e)))?;
+    require(threshold.count() <= THRESHOLD_MOST, at, Problem::Threshold)?;
+    Ok(Some(threshold))
+}
+
+fn lasts(at: &[&str], config: &RuleConfig) -> Result<Duration, ShapingError> {
+    let text = config.r#for.as_deref().ok_or_else(|| fault(at, Problem::Missing("for")))?;
+    let lasts = parse_duration(text).map_err(|e| fault(at, Problem::Lasts(e)))?;
+    require(!lasts.is_zero(), at, Problem::Lasts(UnitError::Zero))?;
+    Ok(lasts)
 }

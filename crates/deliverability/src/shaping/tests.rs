@@ -8,8 +8,20 @@ fn user(text: &str) -> ShapingConfig {
     toml::from_str(text).unwrap()
 }
 
+const BASE: SiteLimits = SiteLimits {
+    connections: 20,
+    letters_per_connection: 1000,
+    recipients_per_transaction: 100,
+    rate: None,
+    suspended_until: None,
+};
+
+fn limits(shaping: &Shaping, site: &str, source: &str) -> SiteLimits {
+    shaping.limits(BASE, site, source)
+}
+
 fn refused(text: &str) -> String {
-    shipped().with(&user(text)).unwrap_err().to_string()
+    Shaping::new(&user(text)).unwrap_err().to_string()
 }
 
 /// For each shipped rule: its site, its name, a reply that it is for, and one that is near but not meant.
@@ -82,7 +94,7 @@ fn each_shipped_rule_has_texts_and_a_reason() {
 
 #[test]
 fn each_shipped_entry_says_when_and_from_where() {
-    let config = shipped().config;
+    let config = shipped_config().unwrap();
     for (name, entry) in
         config.provider.iter().map(|(name, entry)| (name.as_str(), entry)).chain([("default", &config.default)])
     {
@@ -142,41 +154,88 @@ fn a_suffix_ends_at_the_border_of_a_label() {
 }
 
 #[test]
-fn limits_come_from_the_default_and_the_provider() {
+fn limits_come_from_the_base_and_the_provider() {
     let shaping = shipped();
-    let google = shaping.limits("google.com", "", None);
-    assert_eq!((google.connections, google.letters_per_connection, google.tls), (5, 50, TlsNeed::Required));
-    assert_eq!(google.rate, Some(Rate::per_second(100)), "from the default");
-    let other = shaping.limits("mx.example.net", "", Some("example.net"));
-    assert_eq!((other.connections, other.letters_per_connection, other.tls), (10, 100, TlsNeed::Opportunistic));
+    let google = limits(&shaping, "google.com", "");
+    assert_eq!((google.connections, google.letters_per_connection, google.rate), (5, 50, None));
+    assert_eq!(limits(&shaping, "mx.example.net", ""), BASE);
+    assert_eq!(limits(&shaping, "yahoo.co.jp", "").rate, Some(Rate::per_second(10)));
+}
+
+#[test]
+fn what_is_shipped_only_makes_stricter_and_what_the_operator_wrote_is_taken() {
+    let careful = SiteLimits { connections: 2, ..BASE };
+    assert_eq!(shipped().limits(careful, "google.com", "").connections, 2);
+    assert_eq!(limits(&shipped(), "comcast.net", "").connections, 20, "25 are shipped");
+    let shaping = Shaping::new(&user("[default]\nconnections = 30\n[provider.comcast]\nconnections = 40")).unwrap();
+    assert_eq!(shaping.limits(careful, "comcast.net", "").connections, 40);
+    assert_eq!(limits(&shaping, "google.com", "").connections, 5, "a general figure is not about one provider");
+    assert_eq!(limits(&shaping, "mx.example.net", "").connections, 30);
+}
+
+#[test]
+fn a_site_that_the_configuration_names_has_only_what_is_said_of_it() {
+    let own = user("[default]\nconnections = 1\n[site.'smtp:relay.example:25']\nrate = '5/min'");
+    let shaping = Shaping::new(&own).unwrap();
+    let relay = shaping.limits_of_named(BASE, "smtp:relay.example:25", "");
+    assert_eq!((relay.connections, relay.rate), (20, Some(Rate::per_minute(5))));
+    assert_eq!(shaping.limits_of_named(BASE, "lmtp:127.0.0.1:24", ""), BASE);
 }
 
 #[test]
 fn an_operators_table_is_laid_over_the_shipped_one() {
-    let shaping = shipped()
-        .with(&user(
-            r#"
-            [default]
-            letters_per_connection = 33
-            [provider.google]
-            connections = 2
-            [provider.google.from.a]
-            rate = "5/min"
-            [site."MX1.example.net."]
-            connections = 7
-            tls = "verified"
-            [domain."example.com"]
-            connections = 1
-            "#,
-        ))
-        .unwrap();
-    let google = shaping.limits("google.com", "b", None);
-    assert_eq!((google.connections, google.letters_per_connection), (2, 50), "the provider says more than the default");
-    assert_eq!(shaping.limits("google.com", "a", None).rate, Some("5/min".parse().unwrap()));
-    let site = shaping.limits("mx1.EXAMPLE.net", "", Some("other.example"));
-    assert_eq!((site.connections, site.letters_per_connection, site.tls), (7, 33, TlsNeed::Verified));
-    assert_eq!(shaping.limits("mx1.example.net", "", Some("Example.COM.")).connections, 1, "the domain says most");
+    let shaping = Shaping::new(&user(
+        r#"
+        [default]
+        letters_per_connection = 33
+        [provider.google]
+        connections = 2
+        [provider.google.from.a]
+        rate = "5/min"
+        [site."MX1.example.net."]
+        connections = 7
+        "#,
+    ))
+    .unwrap();
+    let google = limits(&shaping, "google.com", "b");
+    assert_eq!((google.connections, google.letters_per_connection), (2, 33));
+    assert_eq!(google.rate, None);
+    assert_eq!(limits(&shaping, "google.com", "a").rate, Some("5/min".parse().unwrap()));
+    let site = limits(&shaping, "mx1.EXAMPLE.net", "");
+    assert_eq!((site.connections, site.letters_per_connection), (7, 33));
     assert_eq!(shaping.provider_of(&["aspmx.l.google.com"]), Some("google.com"), "its hosts are still known");
+}
+
+#[test]
+fn tls_is_asked_for_by_the_nearest_entry_and_what_is_shipped_weakens_nothing() {
+    let own = user(
+        r#"
+        [default]
+        tls = "none"
+        [site."mx.example.net"]
+        tls = "verified"
+        [site."mx.example.net".from.b]
+        tls = "required"
+        [domain."example.com"]
+        tls = "opportunistic"
+        recipients_per_transaction = 1
+        "#,
+    );
+    let shaping = Shaping::new(&own).unwrap();
+    let asked = |base, site, source, domain| {
+        shaping.tls(base, site, source, domain).map(|TlsAsked { need, why }| (need, why)).unwrap()
+    };
+    use TlsNeed::{None, Opportunistic, Required, Verified};
+    let by = |need, why: &str| (need, why.to_owned());
+    assert_eq!(asked(None, "google.com", "", "x"), by(Required, "[shaping.provider] google, shipped"));
+    assert_eq!(asked(Verified, "google.com", "", "x"), by(None, "[shaping.default]"), "the operator's own word");
+    assert_eq!(asked(None, "mx.example.net", "", "x"), by(Verified, "[shaping.site] mx.example.net"));
+    assert_eq!(asked(None, "mx.example.net", "b", "x").0, Required);
+    assert_eq!(asked(None, "google.com", "", "Example.COM."), by(Opportunistic, "[shaping.domain] example.com"));
+    assert_eq!((shaping.recipients_of("Example.com", ""), shaping.recipients_of("x", "")), (Some(1), Option::None));
+    let shipped = shipped();
+    assert_eq!(shipped.tls(Verified, "google.com", "", "x"), Option::None);
+    assert_eq!(shipped.tls(Opportunistic, "mx.example.net", "", "x"), Option::None);
 }
 
 #[test]
@@ -184,10 +243,10 @@ fn a_site_that_is_a_set_of_hosts_is_found_by_any_of_them() {
     let own = user(
         "[site.\"mx2.example.net\"]\nconnections = 2\n[[site.\"mx2.example.net\".automation]]\nname = 'x'\nmatch = 'x'\naction = { connections = 1 }\nfor = '1h'",
     );
-    let shaping = shipped().with(&own).unwrap();
-    assert_eq!(shaping.limits("mx1.example.net,mx2.example.net", "", None).connections, 2);
+    let shaping = Shaping::new(&own).unwrap();
+    assert_eq!(limits(&shaping, "mx1.example.net,mx2.example.net", "").connections, 2);
     assert_eq!(shaping.matching("MX1.example.net,MX2.example.net", "450 x").count(), 1);
-    assert_eq!(shaping.limits("mx1.example.net,mx3.example.net", "", None).connections, 10);
+    assert_eq!(limits(&shaping, "mx1.example.net,mx3.example.net", "").connections, 20);
 }
 
 #[test]
@@ -199,34 +258,35 @@ fn a_rule_of_the_operator_takes_the_place_of_the_shipped_one() {
         name = "unusual-rate"
         match = "4\\.7\\.28"
         action = { connections = 3 }
-        for = "5min"
+        for = "5m"
         reason = "ours"
         "#,
     );
-    let shaping = shipped().with(&own).unwrap();
+    let shaping = Shaping::new(&own).unwrap();
     let found: Vec<&Rule> = shaping.matching("google.com", text).collect();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].overlay.connections, found[0].reason.as_str()), (Some(3), "ours"));
     let off = user("[[provider.google.automation]]\nname = \"unusual-rate\"\noff = true\n");
-    assert_eq!(shipped().with(&off).unwrap().matching("google.com", text).count(), 0);
+    assert_eq!(Shaping::new(&off).unwrap().matching("google.com", text).count(), 0);
 }
 
 #[test]
 fn a_provider_of_the_operators_own_is_known() {
     let own = user("[provider.house]\nsite = \"house\"\nmx = [\".mx.example.org.\"]\nconnections = 3\n");
-    let shaping = shipped().with(&own).unwrap();
+    let shaping = Shaping::new(&own).unwrap();
     assert_eq!(shaping.provider_of(&["a.mx.example.org"]), Some("house"));
-    assert_eq!(shaping.limits("house", "", None).connections, 3);
+    assert_eq!(limits(&shaping, "house", "").connections, 3);
 }
 
 #[test]
 fn what_is_wrong_is_named_with_its_entry() {
     let rule = |lines: &str| format!("[[provider.google.automation]]\nname = \"x\"\n{lines}");
     let good = "match = 'a'\naction = { connections = 1 }\nfor = '1h'\n";
-    assert!(shipped().with(&user(&rule(good))).is_ok());
+    assert!(Shaping::new(&user(&rule(good))).is_ok());
     for (text, words) in [
         ("[provider.google]\nrate = 'fast'".to_owned(), ["shaping.provider.google:", "\"fast\" is no rate"]),
         ("[domain.'example.com']\nconnections = 0".to_owned(), ["shaping.domain.example.com:", "`connections`"]),
+        ("[domain.'example.com']\nrate = '1/s'".to_owned(), ["shaping.domain.example.com:", "counted by site"]),
         ("[default]\nmx = ['a']".to_owned(), ["shaping.default:", "`mx` has no place"]),
         ("[provider.house]\nsite = 'house'".to_owned(), ["shaping.provider.house:", "`mx` is missing"]),
         ("[provider.house]\nmx = ['a.example']".to_owned(), ["shaping.provider.house:", "`site` is missing"]),
@@ -235,7 +295,7 @@ fn what_is_wrong_is_named_with_its_entry() {
             ["google.com", "belongs to the provider"],
         ),
         (rule(&good.replace("'a'", "'(a'")), ["shaping.provider.google.automation.x:", "no regular expression"]),
-        (rule(&good.replace("1h", "soon")), ["shaping.provider.google.automation.x:", "\"soon\" is no duration"]),
+        (rule(&good.replace("1h", "soon")), ["shaping.provider.google.automation.x:", "`for`: `soon` does not begin"]),
         (rule("match = 'a'\naction = { connections = 1 }"), ["automation.x:", "`for` is missing"]),
         (rule("action = { connections = 1 }\nfor = '1h'"), ["automation.x:", "`match` is missing"]),
         (rule("match = 'a'\nfor = '1h'"), ["automation.x:", "`action` says nothing"]),
@@ -268,4 +328,16 @@ fn a_pattern_that_would_eat_the_memory_is_refused() {
     let text =
         "[[default.automation]]\nname = 'x'\nmatch = '(?:\\w{1000}){1000}'\naction = { connections = 1 }\nfor = '1h'";
     assert!(refused(text).contains("shaping.default.automation.x: `match`"));
+}
+
+#[test]
+fn patterns_are_compiled_when_the_first_reply_is_looked_at() {
+    let shaping = shipped();
+    let compiled = |name: &str| shaping.rules.provider[name].is_compiled();
+    assert!(!compiled("google"));
+    shaping.examine("google.com", &Reply::new(250, (2, 0, 0), "OK"));
+    assert!(!compiled("google"), "what is no refusal is not looked at");
+    let refusal = Reply::new(421, (4, 7, 28), "unusual rate");
+    assert_eq!(shaping.examine("google.com", &refusal).rules.len(), 1);
+    assert!(compiled("google") && !compiled("yahoo"));
 }

@@ -4,6 +4,8 @@ use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use deliverability::TlsNeed;
+
 use super::{BadTarget, RouteDomain};
 
 /// What must hold of a line before a letter goes over it.
@@ -19,6 +21,28 @@ pub enum TlsLevel {
     Required,
     /// TLS, and a certificate of a known authority for the server's name; without it the letter waits.
     Verified,
+}
+
+impl From<TlsNeed> for TlsLevel {
+    fn from(need: TlsNeed) -> Self {
+        match need {
+            TlsNeed::None => Self::None,
+            TlsNeed::Opportunistic => Self::Opportunistic,
+            TlsNeed::Required => Self::Required,
+            TlsNeed::Verified => Self::Verified,
+        }
+    }
+}
+
+impl From<TlsLevel> for TlsNeed {
+    fn from(level: TlsLevel) -> Self {
+        match level {
+            TlsLevel::None => Self::None,
+            TlsLevel::Opportunistic => Self::Opportunistic,
+            TlsLevel::Required => Self::Required,
+            TlsLevel::Verified => Self::Verified,
+        }
+    }
 }
 
 impl fmt::Display for TlsLevel {

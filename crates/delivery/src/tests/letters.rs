@@ -252,7 +252,7 @@ async fn an_address_literal_of_our_own_is_a_loop() {
     let sink = Sink::new(Script::default()).await;
     let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
     let setup = Setup { listening: vec![sink.address], ..setup(&config, Zone::new(), RootCertStore::empty()) };
-    let mut house = House { state: Arc::new(setup.state().unwrap()), line: None, weather: None };
+    let mut house = House { state: Arc::new(setup.state().unwrap()), line: None, weather: None, told: Vec::new() };
     let outcomes = house.send(&["ann@[127.0.0.1]"]).await;
     assert_eq!(verdicts(&outcomes), [Failed]);
     assert_eq!(outcomes[0].reply.enhanced.unwrap().to_string(), "5.4.6");

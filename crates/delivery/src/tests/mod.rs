@@ -5,25 +5,34 @@ mod levels;
 mod needs;
 mod queued;
 mod send;
+mod shaping;
 mod sink;
 mod sites;
 mod times;
 mod trust;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use dns::Zone;
 use queue::{
-    Attempt, Body, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Timestamp, Verdict, Weather,
+    Attempt, Body, Lane, Letter, Origin, QueueId, Recipient, RecipientOutcome, RecipientState, Timestamp, Verdict,
+    Weather,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{RootCertStore, ServerConfig};
 use smtp::{MailParams, RcptParams, ReversePath};
 
-use crate::Setup;
 use crate::connect::State;
 use crate::kept::Kept;
 use crate::remote;
+use crate::shaper::{Ear, Told};
+use crate::{Setup, Shaping};
+
+/// What is known of providers.
+pub(crate) fn shipped() -> &'static Arc<Shaping> {
+    static SHIPPED: LazyLock<Arc<Shaping>> = LazyLock::new(|| Arc::new(Shaping::shipped().unwrap()));
+    &SHIPPED
+}
 
 fn setup(config: &str, zone: Zone, authorities: RootCertStore) -> Setup {
     Setup {
@@ -33,6 +42,8 @@ fn setup(config: &str, zone: Zone, authorities: RootCertStore) -> Setup {
         resolver: Arc::new(zone),
         authorities: Arc::new(authorities),
         mailboxes: Arc::new(crate::Everybody),
+        shaping: shipped().clone(),
+        shaping_file: None,
     }
 }
 
@@ -42,6 +53,8 @@ struct House {
     line: Option<Kept>,
     /// What the last attempt said of the site.
     weather: Option<Weather>,
+    /// What its replies changed of the site's limits.
+    told: Vec<Told>,
 }
 
 impl House {
@@ -51,7 +64,7 @@ impl House {
 
     fn with(config: &str, zone: Zone, authorities: RootCertStore) -> Self {
         let state = setup(config, zone, authorities).state().unwrap();
-        Self { state: Arc::new(state), line: None, weather: None }
+        Self { state: Arc::new(state), line: None, weather: None, told: Vec::new() }
     }
 
     async fn send(&mut self, to: &[&str]) -> Vec<RecipientOutcome> {
@@ -69,7 +82,10 @@ impl House {
         if let Some(line) = self.line.take_if(|line| line.is_spent(&self.state)) {
             line.quit().await;
         }
-        self.weather = remote::deliver(&self.state, &way, &mut self.line, &attempt, &recipients, &mut outcomes).await;
+        let lane = Lane::of(way.site.clone());
+        let mut ear = Ear::new(&self.state, &lane);
+        self.weather = remote::deliver(&mut ear, &way, &mut self.line, &attempt, &recipients, &mut outcomes).await;
+        self.told = ear.told();
         outcomes.into_iter().map(|outcome| outcome.expect("each recipient has an outcome")).collect()
     }
 }

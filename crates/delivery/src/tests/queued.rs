@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::setup;
 use super::sink::{Script, Sink, count};
-use crate::{Delivery, run};
+use crate::{Delivery, Setup, run};
 
 /// A queue with its back door, running.
 pub(super) struct Running {
@@ -37,7 +37,11 @@ impl Running {
     }
 
     pub(super) fn with_names(folder: TempDir, config: &str, names: Zone) -> Self {
-        let delivery = Arc::new(Delivery::new(setup(config, names, RootCertStore::empty())).unwrap());
+        Self::with_setup(folder, setup(config, names, RootCertStore::empty()))
+    }
+
+    pub(super) fn with_setup(folder: TempDir, setup: Setup) -> Self {
+        let delivery = Arc::new(Delivery::new(setup).unwrap());
         let config = QueueConfig { data_dir: folder.path().join("data"), min_free: 0, ..QueueConfig::default() };
         std::fs::create_dir(&config.data_dir).unwrap();
         let queue = Queue::open(config, delivery.clone()).unwrap();

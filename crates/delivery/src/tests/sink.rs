@@ -117,6 +117,11 @@ impl Sink {
         seen
     }
 
+    /// How outcomes call it where a route names its address.
+    pub(super) fn peer(&self) -> String {
+        format!("[{}]:{}", self.address.ip(), self.address.port())
+    }
+
     pub(super) fn port(&self) -> u16 {
         self.address.port()
     }

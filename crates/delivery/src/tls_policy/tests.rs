@@ -1,4 +1,5 @@
 use super::*;
+use crate::tests::shipped;
 
 const RULES: &str = r#"
 default = "required"
@@ -33,10 +34,11 @@ fn the_nearest_rule_of_the_first_source_decides_and_is_named() {
         ("other.test", "a.b.outlook.example", Opportunistic, "[delivery.tls.mx] .outlook.example"),
         ("", "192.0.2.1", Required, "[delivery.tls] default"),
     ] {
-        let policy = by_rules(&rules(), &Next { domain, mx });
+        let policy = by_rules(&rules(), shipped(), &Next { domain, mx, site: "", source: "" });
         assert_eq!(policy, TlsPolicy { level, why: why.into() }, "{domain} by {mx}");
     }
-    let policy = by_rules(&TlsRules::default(), &Next { domain: "example.com", mx: "mx.test" });
+    let policy =
+        by_rules(&TlsRules::default(), shipped(), &Next { domain: "example.com", mx: "mx.test", site: "", source: "" });
     assert_eq!(policy.to_string(), "level=opportunistic by default");
 }
 
@@ -48,7 +50,7 @@ fn a_source_that_says_nothing_leaves_it_to_the_next() {
             self.0.map(|level| TlsPolicy { level, why: format!("what {} publishes", next.domain) })
         }
     }
-    let next = Next { domain: "a.example", mx: "mx.a.example" };
+    let next = Next { domain: "a.example", mx: "mx.a.example", site: "", source: "" };
     let (some, none) = (Published(Some(TlsLevel::Verified)), Published(None));
     assert_eq!(decide(&[&none, &some], &next).why, "what a.example publishes");
     assert_eq!(decide(&[&none], &next).level, TlsLevel::Opportunistic);
@@ -75,4 +77,20 @@ fn rules_that_make_no_sense_are_refused_and_good_ones_are_written_as_read() {
         assert!(toml::from_str::<TlsRules>(text).is_err(), "{text}");
     }
     assert_eq!(toml::from_str::<TlsRules>(&toml::to_string(&rules()).unwrap()).unwrap(), rules());
+}
+
+#[test]
+fn a_providers_need_stands_between_the_operators_rules_and_the_default() {
+    use TlsLevel::{None, Opportunistic, Required, Verified};
+    let at_google = |rules: &TlsRules, domain| {
+        let next = Next { domain, mx: "aspmx.l.google.com", site: "google.com", source: "" };
+        by_rules(rules, shipped(), &next)
+    };
+    let shipped_need = TlsPolicy { level: Required, why: "[shaping.provider] google, shipped".into() };
+    assert_eq!(at_google(&TlsRules::default(), "a.example"), shipped_need);
+    let of = |text: &str| toml::from_str::<TlsRules>(text).unwrap();
+    assert_eq!(at_google(&of("default = \"none\""), "a.example"), shipped_need);
+    assert_eq!(at_google(&of("default = \"verified\""), "a.example").level, Verified, "nothing is weakened");
+    assert_eq!(at_google(&of("domain = { \"a.example\" = \"none\" }"), "a.example").level, None);
+    assert_eq!(at_google(&of("mx = { \"google.com\" = \"opportunistic\" }"), "a.example").level, Opportunistic);
 }

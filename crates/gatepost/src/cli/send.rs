@@ -108,6 +108,8 @@ fn print_line(line: Line<'_>) {
                 println!("<- {line}");
             }
         }
+        // The line before was the same.
+        Line::Refused { .. } => {}
         Line::Tls(tls) => {
             let verified = match &tls.verified {
                 Ok(()) => "certificate verified".to_owned(),

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use delivery::config::{ConfigError, LocalTarget};
 use delivery::route::Router;
+use delivery::{Shaping, ShapingError};
 use reception::config::{Auth, Tls};
 use reception::directory::{Directory, DirectoryError};
 
@@ -22,6 +23,7 @@ pub fn all(config: &Config, source: &Source) -> Vec<Problem> {
     limits(config, source, &mut problems);
     metrics(config, source, &mut problems);
     delivery(config, source, &mut problems);
+    shaping(config, source, &mut problems);
     problems
 }
 
@@ -159,6 +161,16 @@ fn delivery(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
     {
         problems.push(source.fault(&["route"], error.to_string()));
     }
+}
+
+/// What is said of providers, sites and domains.
+fn shaping(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
+    let Err(error) = Shaping::new(&config.shaping) else { return };
+    let place: Vec<&str> = match &error {
+        ShapingError::Entry { path, .. } => ["shaping"].into_iter().chain(path.iter().map(String::as_str)).collect(),
+        ShapingError::Shipped(_) => vec!["shaping"],
+    };
+    problems.push(source.fault(&place, error.to_string()));
 }
 
 fn back_door(config: &delivery::Config) -> Result<(), ConfigError> {

@@ -199,6 +199,27 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_in_what_is_said_of_a_provider_is_shown_where_it_stands() {
+        let rule = "[[shaping.provider.google.automation]]\nname = \"x\"\nmatch = \"(\"\n";
+        let message = error(&format!("{SMALLEST}{rule}action = {{ suspend = true }}\nfor = \"1h\"\n"));
+        assert!(message.contains("shaping.provider.google.automation.x: `match` is no regular"), "{message}");
+        assert!(message.contains("gatepost.toml:6"), "{message}");
+        let message = error(&format!("{SMALLEST}[shaping.domain.\"a.test\"]\nrate = \"1/s\"\n"));
+        assert!(message.contains("counted by site") && message.contains("gatepost.toml:6"), "{message}");
+        let message = error(&format!("{SMALLEST}[shaping.default]\nconections = 1\n"));
+        assert!(message.contains("conections") && message.contains("gatepost.toml:7"), "{message}");
+    }
+
+    #[test]
+    fn the_sample_of_shaping_can_be_used_as_it_is() {
+        let plain = EXAMPLE.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
+        let section = plain.skip_while(|line| !line.starts_with("[shaping.default]"));
+        let lines: Vec<&str> = section.take_while(|line| !line.starts_with("[queue]")).collect();
+        let config = parse(Path::new("/x.toml"), format!("{SMALLEST}{}\n", lines.join("\n"))).expect("good").config;
+        assert!(config.shaping.provider.contains_key("house") && config.shaping.domain.len() == 1);
+    }
+
+    #[test]
     fn an_address_that_all_addresses_hold_already_is_shown() {
         let both = format!("{SMALLEST}[[listener]]\naddress = \"0.0.0.0:2525\"\nprofile = \"relay\"\n");
         let message = error(&both);

@@ -38,6 +38,8 @@ pub struct Config {
     #[serde(default)]
     pub delivery: delivery::Config,
     #[serde(default)]
+    pub shaping: delivery::ShapingConfig,
+    #[serde(default)]
     pub queue: queue::QueueConfig,
     #[serde(default)]
     pub records: queue::RecordsConfig,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use delivery::{Delivery, Mailboxes, Setup};
+use delivery::{Delivery, Mailboxes, Setup, Shaping};
 use dns::Resolver;
 use queue::Queue;
 use reception::Shared;
@@ -142,6 +142,7 @@ fn setup(config: &Config, mailboxes: &Arc<Directories>) -> Result<Setup, Fault> 
     let resolver = Hickory::new(&config.dns.server, config.dns.timeout)
         .map_err(|error| Fault::new(Exit::Usage, error.to_string()).help("name one: [dns] server = \"192.0.2.53\""))?;
     let resolver: Arc<dyn Resolver> = Arc::new(resolver);
+    let shaping = Shaping::new(&config.shaping).map_err(|error| Fault::new(Exit::Usage, error.to_string()))?;
     Ok(Setup {
         config: crate::config::delivery_config(config),
         hostname: Host::Domain(config.server.hostname.0.clone()),
@@ -149,6 +150,8 @@ fn setup(config: &Config, mailboxes: &Arc<Directories>) -> Result<Setup, Fault> 
         resolver,
         authorities: Arc::new(tls::roots(&config.tls.trust)?),
         mailboxes: Arc::clone(mailboxes) as Arc<dyn Mailboxes>,
+        shaping: Arc::new(shaping),
+        shaping_file: Some(config.server.data_dir.join("shaping.json")),
     })
 }
 

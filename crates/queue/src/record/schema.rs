@@ -96,6 +96,7 @@ fn every_event_is_in_the_schema() {
         Suspended,
         Resumed,
         Report,
+        Shaping,
         LoginFailed,
         Problem,
     ];
