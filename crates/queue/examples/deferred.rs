@@ -232,6 +232,7 @@ fn fresh() -> NewLetter {
         from: ReversePath::Mailbox(mailbox("alice@near.example")),
         params: MailParams::default(),
         recipients: vec![Recipient::new(mailbox("bob@fresh.example"), RcptParams::default())],
+        expanded: Vec::new(),
         origin: Origin { listener: "test".into(), protocol: "ESMTP".into(), ..Origin::default() },
         received,
         complete_header: false,

@@ -42,11 +42,13 @@ pub enum How {
     Delivered,
     /// To a server that tells nobody of success.
     Relayed,
+    /// To the several recipients of an alias.
+    Expanded,
 }
 
 impl How {
     pub fn is_success(self) -> bool {
-        matches!(self, Self::Delivered | Self::Relayed)
+        matches!(self, Self::Delivered | Self::Relayed | Self::Expanded)
     }
 }
 
@@ -69,7 +71,7 @@ pub fn wants_report(letter: &Letter, index: usize, how: How) -> bool {
     let notify = letter.recipients.get(index).and_then(|recipient| recipient.params.notify);
     let wanted = match how {
         How::Relayed if letter.is_traced() => notify.is_none_or(|notify| !notify.never),
-        How::Delivered | How::Relayed => notify.is_some_and(|notify| notify.success && !notify.never),
+        How::Delivered | How::Relayed | How::Expanded => notify.is_some_and(|notify| notify.success && !notify.never),
         How::Failed | How::Expired => notify.is_none_or(|notify| notify.failure && !notify.never),
         How::Delayed { .. } => notify.is_none_or(|notify| notify.delay && !notify.never),
     };
@@ -86,6 +88,12 @@ pub fn never_tried(now: Timestamp) -> LastReply {
 pub fn not_tried_yet(now: Timestamp) -> LastReply {
     const NOT_YET: Reply = Reply::new(451, (4, 4, 0), "the server could not be tried yet");
     LastReply { at: now, reply: NOT_YET, by: "gatepost".to_owned() }
+}
+
+/// The words for an alias that led to several.
+pub fn expanded(now: Timestamp) -> LastReply {
+    const EXPANDED: Reply = Reply::new(250, (2, 1, 5), "the address stands for several, and the letter goes to each");
+    LastReply { at: now, reply: EXPANDED, by: "gatepost".to_owned() }
 }
 
 const GIVEN_BACK: ReplyCode = ReplyCode::new(554);
@@ -132,6 +140,7 @@ fn envelope(to: &Mailbox, smtputf8: bool, size: usize, host: &str) -> NewLetter 
         from: ReversePath::Null,
         params: MailParams { size: Some(size as u64), body, smtputf8, ..MailParams::default() },
         recipients: vec![Recipient::new(to.clone(), smtp::RcptParams::default())],
+        expanded: Vec::new(),
         origin: Origin { listener: LISTENER.to_owned(), protocol: "LOCAL".to_owned(), ..Origin::default() },
         received: mail::trace::Received {
             by: host.to_owned(),
@@ -151,6 +160,7 @@ fn recipient_report<'a>(letter: &'a Letter, ended: &'a Ended) -> Option<Recipien
             How::Failed | How::Expired => Action::Failed,
             How::Delivered => Action::Delivered,
             How::Relayed => Action::Relayed,
+            How::Expanded => Action::Expanded,
             How::Delayed { .. } => Action::Delayed,
         },
         status: status(letter, ended),

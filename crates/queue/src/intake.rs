@@ -12,6 +12,8 @@ pub struct NewLetter {
     pub from: ReversePath,
     pub params: LetterParams,
     pub recipients: Vec<Recipient>,
+    /// Names that led to several of the recipients, whose sender wants to hear of that (RFC 3461 §5.2.7.3).
+    pub expanded: Vec<Recipient>,
     pub origin: Origin,
     /// The Received field's `from` and `tls` clauses and the like; intake adds the identifier, `by` and the date.
     pub received: mail::trace::Received,

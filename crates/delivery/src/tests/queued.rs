@@ -61,6 +61,7 @@ impl Running {
             from: ReversePath::Null,
             params: MailParams::default(),
             recipients: to.iter().map(recipient).collect(),
+            expanded: Vec::new(),
             origin: Origin::default(),
             received: mail::trace::Received { by: "us.example".into(), with: "ESMTP".into(), ..Default::default() },
             complete_header: false,

@@ -149,6 +149,6 @@ fn read(dropped: Dropped, hostname: &smtp::Domain, server: &Server) -> Reading {
         protocol: "local".to_owned(),
         user: Some(user),
     };
-    let letter = NewLetter { from, params, recipients, origin, received, complete_header: true };
+    let letter = NewLetter { from, params, recipients, expanded: Vec::new(), origin, received, complete_header: true };
     Reading::Letter(Box::new(letter), dropped.text)
 }

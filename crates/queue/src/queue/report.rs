@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inner::{Inner, State};
-use crate::bounce::{self, Ended};
+use crate::bounce::{self, Ended, How, wants_report};
 use crate::intake::Refusal;
-use crate::letter::{Letter, Progress, QueueId, RecipientState, Timestamp};
+use crate::letter::{Letter, Progress, QueueId, Recipient, RecipientState, Timestamp};
 use crate::record::Event;
 use crate::schedule::RecipientSet;
 
@@ -80,6 +80,28 @@ impl Inner {
             beginning.extend_from_slice(&chunk);
         }
         Ok(beginning)
+    }
+
+    /// The letter is durable: its sender hears that names stood for several.
+    pub fn tell_of_expansion(self: &Arc<Self>, letter: &Letter, names: Vec<Recipient>) {
+        let letter = Arc::new(Letter { recipients: names, ..letter.clone() });
+        let last = bounce::expanded(letter.arrived);
+        let ended = |index| Ended { index, attempts: 0, last: last.clone(), how: How::Expanded };
+        let wanted = |index: &usize| wants_report(&letter, *index, How::Expanded);
+        let ended: Vec<_> = (0..letter.recipients.len()).filter(wanted).map(ended).collect();
+        if ended.is_empty() {
+            return;
+        }
+        self.lock().reports += 1;
+        let inner = Arc::clone(self);
+        self.runtime.spawn(async move {
+            match inner.store_report(&letter, &ended).await {
+                Ok(report) => inner.record_report(&letter, report),
+                Err(error) => tracing::error!(id = %letter.id, %error, "a report of an alias could not be stored"),
+            }
+            inner.lock().reports -= 1;
+            inner.calmed.notify_waiters();
+        });
     }
 
     pub fn record_report(&self, letter: &Letter, report: QueueId) {

@@ -38,7 +38,7 @@ impl Inner {
         let bulk = is_bulk(&new, &draft);
         let prefix = prefix(&new, id, now, header.as_ref());
         let size = prefix.len() as u64 + draft.len();
-        let NewLetter { from, mut params, recipients, origin, .. } = new;
+        let NewLetter { from, mut params, recipients, expanded, origin, .. } = new;
         // RFC 6531 §3.4 asks for SMTPUTF8 where something internationalized is in the letter. A client that always says
         // it must not keep a plain letter from a server without the extension.
         params.smtputf8 &= !is_ascii(&from, &recipients) || header.is_none_or(|facts| facts.eight_bit);
@@ -52,6 +52,9 @@ impl Inner {
         };
         storing.ticket = None;
         self.enqueue(&storing.letter, body?);
+        if !expanded.is_empty() {
+            self.tell_of_expansion(&storing.letter, expanded);
+        }
         Ok(id)
     }
 

@@ -84,6 +84,7 @@ fn letter(from: &str, to: &[&str]) -> NewLetter {
         from: if from.is_empty() { ReversePath::Null } else { ReversePath::Mailbox(mailbox(from)) },
         params: MailParams::default(),
         recipients: to.iter().map(|to| Recipient::new(mailbox(to), RcptParams::default())).collect(),
+        expanded: Vec::new(),
         origin: Origin { listener: "test".into(), protocol: "ESMTP".into(), ..Origin::default() },
         received: mail::trace::Received {
             by: "mx.near.example".into(),

@@ -197,6 +197,7 @@ impl Policy {
             from: transaction.from.clone(),
             params: transaction.params.clone(),
             recipients: recipients(&transaction.recipients, &self.targets),
+            expanded: expanded(&transaction.recipients, &self.targets),
             received: mail::trace::Received {
                 helo: helo.clone(),
                 client: Some(self.client),
@@ -285,6 +286,7 @@ fn recipients(accepted: &[(ForwardPath, RcptParams)], targets: &[Vec<Mailbox>]) 
         for address in targets {
             if accepted.len() == 1 && targets.len() == 1 || seen.insert(address) {
                 let params = with_original(params, path, address);
+                let params = if targets.len() > 1 { without_success(params) } else { params };
                 all.push(Recipient {
                     address: address.clone(),
                     params,
@@ -294,6 +296,27 @@ fn recipients(accepted: &[(ForwardPath, RcptParams)], targets: &[Vec<Mailbox>]) 
         }
     }
     all
+}
+
+/// RFC 3461 §5.2.7.3: names that stand for several, and whose sender is told so in place of each delivery.
+fn expanded(accepted: &[(ForwardPath, RcptParams)], targets: &[Vec<Mailbox>]) -> Vec<Recipient> {
+    let several = accepted.iter().zip(targets).filter(|(_, targets)| targets.len() > 1);
+    let told = several.filter_map(|((path, params), _)| match path {
+        ForwardPath::Mailbox(name) if params.notify.is_some_and(|notify| notify.success) => {
+            Some(Recipient::new(name.clone(), params.clone()))
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
+/// One of several: of its delivery nobody is told, of what ails it whoever asked for that.
+fn without_success(mut params: RcptParams) -> RcptParams {
+    if let Some(notify) = &mut params.notify {
+        notify.success = false;
+        notify.never = !notify.failure && !notify.delay;
+    }
+    params
 }
 
 /// RFC 3461 §5.2.7: where an alias or a tag has changed the address, ORCPT tells what it was.

@@ -2,6 +2,8 @@
 
 use super::recipient::targets;
 use super::*;
+use smtp::envelope::Notify;
+
 use crate::config::Domains;
 use crate::credentials::{Account, AddressPattern};
 use crate::directory::{Directory, NoAccounts};
@@ -209,4 +211,29 @@ fn the_address_before_an_alias_is_kept_as_orcpt() {
     let all = recipient_of(&[("info@l.example", &["a@l.example"]), ("b@l.example", &["b@l.example"])]);
     assert_eq!(all[0].params.orcpt.as_ref().unwrap().address, "info@l.example");
     assert_eq!(all[1].params.orcpt, None);
+}
+
+/// RFC 3461 §5.2.7.3.
+#[test]
+fn of_one_of_several_nobody_is_told_that_it_was_delivered() {
+    let notify = |success, failure| Some(Notify { never: false, success, failure, delay: false });
+    let mailboxes = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<Vec<Mailbox>>();
+    let paths: Vec<_> = [
+        ("info@l.example", notify(true, true)),
+        ("all@l.example", notify(true, false)),
+        ("me@l.example", notify(true, false)),
+    ]
+    .map(|(to, notify)| (path(to), RcptParams { notify, orcpt: None }))
+    .into();
+    let targets = [
+        mailboxes(&["a@l.example", "b@l.example"]),
+        mailboxes(&["c@l.example", "d@l.example"]),
+        mailboxes(&["m@l.example"]),
+    ];
+    let told: Vec<_> = recipients(&paths, &targets).iter().map(|one| one.params.notify.unwrap()).collect();
+    let never = Notify { never: true, success: false, failure: false, delay: false };
+    let failure = notify(false, true).unwrap();
+    assert_eq!(told, [failure, failure, never, never, notify(true, false).unwrap()]);
+    let names: Vec<_> = expanded(&paths, &targets).iter().map(|one| one.address.to_string()).collect();
+    assert_eq!(names, ["info@l.example", "all@l.example"]);
 }

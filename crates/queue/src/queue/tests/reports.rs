@@ -158,3 +158,25 @@ async fn who_asked_for_success_is_told_by_us_where_nobody_else_does() {
     until("all are gone", || queue.count() == 0).await;
     assert_eq!(events(&queue, id), ["received", "delivered", "delivered", "delivered", "delivered", "report"]);
 }
+
+/// RFC 3461 §5.2.7.3.
+#[tokio::test]
+async fn who_wants_to_hear_of_success_hears_that_an_alias_led_to_several() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open(&dir);
+    let wants = |success, never| {
+        let notify = Some(smtp::Notify { never, success, failure: false, delay: false });
+        let params = RcptParams { notify, ..RcptParams::default() };
+        Recipient::new(format!("info-{success}@near.example").parse().unwrap(), params)
+    };
+    let new = letter("alice@near.example", &["bob@far.example"]);
+    submit(&queue, NewLetter { expanded: vec![wants(false, true), wants(true, false)], ..new }).await;
+    carry(&queue, vec![delivered()]).await;
+    let (_, text) = report(&queue).await;
+    for expected in ["Final-Recipient: rfc822; info-true@near.example\r\n", "Action: expanded\r\n", "Status: 2.1.5\r\n"]
+    {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    assert!(!text.contains("info-false") && !text.contains("bob@far.example"), "{text}");
+    until("all are gone", || queue.count() == 0).await;
+}
