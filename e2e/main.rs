@@ -22,6 +22,7 @@ mod ports;
 mod proxy;
 mod quickstart;
 mod sendmail;
+mod shaping;
 mod times;
 
 use harness::{Client, House, Profile, Program};

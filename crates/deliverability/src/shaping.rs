@@ -134,7 +134,7 @@ struct Provider {
     level: Level,
 }
 
-/// The rules of a site are its own, its provider's and everybody's, in this order.
+/// The rules of a site are its own and its provider's; everybody's where none of these matches.
 #[derive(Debug, Default)]
 struct RuleSets {
     default: Rules,
@@ -308,7 +308,10 @@ impl Shaping {
         let site = lower(site);
         let own = of_site(&site, |name| self.rules.site.get(name));
         let provider = self.sites.get(&site).and_then(|name| self.rules.provider.get(name));
-        own.into_iter().chain(provider).chain([&self.rules.default]).flat_map(move |rules| rules.matching(reply))
+        let mut near = own.into_iter().chain(provider).flat_map(move |rules| rules.matching(reply)).peekable();
+        // What is known of this very site says more than what is true of most.
+        let default = near.peek().is_none().then(|| self.rules.default.matching(reply));
+        near.chain(default.into_iter().flatten())
     }
 }
 

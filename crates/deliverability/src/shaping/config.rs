@@ -15,7 +15,8 @@ use crate::Rate;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ShapingConfig {
-    /// For every site that is found by the DNS; its rules are for those of routes as well.
+    /// For every site that is found by the DNS; its rules are for those of routes as well, where none of
+    /// the site's or its provider's matches the reply.
     pub default: Entry,
     /// By the provider's name, such as `google`, or one of your own; `mx` and `site` say what belongs to it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -341,3 +341,13 @@ fn patterns_are_compiled_when_the_first_reply_is_looked_at() {
     assert_eq!(shaping.examine("google.com", &refusal).rules.len(), 1);
     assert!(compiled("google") && !compiled("yahoo"));
 }
+
+#[test]
+fn a_rule_for_everybody_acts_only_where_no_nearer_one_matches() {
+    let shaping = shipped();
+    let names = |site: &str, text: &str| shaping.matching(site, text).map(|rule| rule.name.clone()).collect::<Vec<_>>();
+    let text = "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred";
+    assert_eq!(names("yahoodns.net", text), ["provider.yahoo/tss04"]);
+    assert_eq!(names("mx.example.net", text), ["default/temporarily-deferred"]);
+    assert_eq!(names("yahoodns.net", "421 4.7.0 too many connections"), ["default/too-many-connections"]);
+}
