@@ -69,6 +69,8 @@ pub struct TlsAsked {
     pub need: TlsNeed,
     /// Which entry: `[shaping.provider] google, shipped`.
     pub why: String,
+    /// The operator wrote it.
+    pub own: bool,
 }
 
 /// What is wrong with a shaping table; `path` names the place: `provider`, `google`, `automation`, `busy`.
@@ -271,7 +273,7 @@ impl Shaping {
             let (need, own) = level.tls(source)?;
             let space = if name.is_empty() { "" } else { " " };
             let why = format!("[shaping.{kind}]{space}{name}{}", if own { "" } else { ", shipped" });
-            (own || need > base).then_some(TlsAsked { need, why })
+            (own || need > base).then_some(TlsAsked { need, why, own })
         })
     }
 

@@ -34,7 +34,7 @@ use crate::route::{NextHop, Relay, Router, Server};
 use crate::shaper::Shaper;
 use crate::tls::Tls;
 use crate::tls_memory::TlsMemory;
-use crate::tls_policy::{self, Next, TlsPolicy};
+use crate::tls_policy::{self, Next, TlsPolicy, TlsWish};
 
 /// One configuration with all that is made from it; attempts hold on to the one they began with.
 #[derive(Debug)]
@@ -55,13 +55,12 @@ pub(crate) struct State {
 
 impl State {
     /// A connection of this lane on which letters for this next hop may be sent. `passed`: servers that have said not now to this letter.
-    /// `anew`: TLS is tried even where it failed lately.
     pub(crate) async fn open(
         &self,
         lane: &Lane,
         way: &Way,
         passed: &[String],
-        anew: bool,
+        wish: TlsWish,
         watch: Watch<'_>,
     ) -> Result<Connection, Trouble> {
         let hop = &way.hop;
@@ -74,7 +73,7 @@ impl State {
                     None => return Err(Trouble::ours(Reply::new(451, (4, 4, 4), "its servers were not looked up"))),
                 };
                 let addresses = plan.addresses(&mut mx::random_below).into_iter();
-                let dials = addresses.map(|(name, ip)| self.mx_dial(hop, lane, name, ip, anew));
+                let dials = addresses.map(|(name, ip)| self.mx_dial(hop, lane, name, ip, wish));
                 let dials = dials.filter(|dial| !passed.contains(&dial.peer)).collect();
                 let opened = first_open(dials, &self.dead, watch).await;
                 if opened.as_ref().is_err_and(|trouble| trouble.unreached) {
@@ -89,7 +88,7 @@ impl State {
                 if !self.config.allow_loopback_mx && !mx::is_reachable(*ip) {
                     return Err(Trouble::unroutable(&Unroutable::OnlyLoopback(AddressLiteral(*ip).to_string())));
                 }
-                first_open(vec![self.mx_dial(hop, lane, &ip.to_string(), *ip, anew)], &self.dead, watch).await
+                first_open(vec![self.mx_dial(hop, lane, &ip.to_string(), *ip, wish)], &self.dead, watch).await
             }
             NextHop::Maildir(_) | NextHop::Catch(_) => {
                 Err(Trouble::ours(Reply::new(451, (4, 3, 5), "a mailbox is not reached by a connection")))
@@ -99,9 +98,15 @@ impl State {
 
     /// How well letters for this next hop must be protected on the way to this server.
     pub(crate) fn tls_policy(&self, hop: &NextHop, lane: &Lane, server: &str) -> TlsPolicy {
+        self.tls_policy_for(hop, lane, server, TlsWish::None)
+    }
+
+    /// The same for a letter whose sender has a wish.
+    pub(crate) fn tls_policy_for(&self, hop: &NextHop, lane: &Lane, server: &str, wish: TlsWish) -> TlsPolicy {
+        let rules = if wish == TlsWish::Optional { tls_policy::by_own_rules } else { tls_policy::by_rules };
         let by_rules = |domain: &str| {
             let next = Next { domain, mx: server, site: &lane.site.0, source: &lane.source.0 };
-            tls_policy::by_rules(&self.config.tls, &self.shaping, &next)
+            rules(&self.config.tls, &self.shaping, &next)
         };
         match hop {
             NextHop::Mx(domain) => by_rules(domain.as_ascii()),
@@ -116,8 +121,8 @@ impl State {
     }
 
     /// A server named by the DNS.
-    fn mx_dial(&self, hop: &NextHop, lane: &Lane, name: &str, ip: IpAddr, anew: bool) -> Dial<'_> {
-        let policy = self.tls_policy(hop, lane, name);
+    fn mx_dial(&self, hop: &NextHop, lane: &Lane, name: &str, ip: IpAddr, wish: TlsWish) -> Dial<'_> {
+        let policy = self.tls_policy_for(hop, lane, name, wish);
         let session = ClientConfig {
             ehlo: self.hostname.clone(),
             protocol: Protocol::Smtp,
@@ -135,7 +140,7 @@ impl State {
             name: server_name(name),
             policy,
             plain_because: None,
-            memory: (!anew).then_some(&*self.tls_memory),
+            memory: (wish != TlsWish::Required).then_some(&*self.tls_memory),
             session,
             tls: &self.tls,
             times: &self.config.timeout,

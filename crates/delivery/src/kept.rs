@@ -17,6 +17,7 @@ use crate::outcome::{OURSELVES, Trouble, verdict};
 use crate::place::Way;
 use crate::route::NextHop;
 use crate::shaper::Ear;
+use crate::tls_policy::TlsWish;
 
 /// A connection between letters, with what is the same for all letters on it.
 pub(crate) struct Kept {
@@ -33,20 +34,22 @@ pub(crate) struct Kept {
     configured: bool,
     pub(crate) protocol: Protocol,
     hop: NextHop,
+    /// It was opened for a letter that does with less than the rules ask for.
+    relaxed: bool,
     lane: Lane,
     /// What the site takes, as of this version of the shaper.
     limits: (u64, SiteLimits),
 }
 
 impl Kept {
-    /// `passed`, `anew`: as [`State::open`] has them.
-    pub(crate) async fn open(ear: &mut Ear<'_>, way: &Way, passed: &[String], anew: bool) -> Result<Self, Trouble> {
+    /// `passed`, `wish`: as [`State::open`] has them.
+    pub(crate) async fn open(ear: &mut Ear<'_>, way: &Way, passed: &[String], wish: TlsWish) -> Result<Self, Trouble> {
         let (state, lane) = (ear.state(), ear.lane());
         let mut watch = |line: Line<'_>| {
             ear.line(&line);
             trace(line);
         };
-        let mut connection = state.open(lane, way, passed, anew, &mut watch).await?;
+        let mut connection = state.open(lane, way, passed, wish, &mut watch).await?;
         let hop = &way.hop;
         if let NextHop::Mx(domain) = hop {
             connection.found_by_mx_of(domain.as_ascii());
@@ -68,6 +71,7 @@ impl Kept {
                 _ => Protocol::Smtp,
             },
             hop: hop.clone(),
+            relaxed: wish == TlsWish::Optional,
             lane: lane.clone(),
             limits: (state.shaper.version(), state.site_limits(lane, Timestamp::now())),
         })
@@ -75,18 +79,19 @@ impl Kept {
 
     /// Whether a letter for this next hop may go on this connection, which another may have opened: domains that share their
     /// servers need not share their rules.
-    pub(crate) fn suits(&mut self, hop: &NextHop, requiretls: bool) -> bool {
-        if requiretls && self.letters > 0 && !self.connection.takes_requiretls() {
+    pub(crate) fn suits(&mut self, hop: &NextHop, wish: TlsWish) -> bool {
+        if wish == TlsWish::Required && self.letters > 0 && !self.connection.takes_requiretls() {
             return false;
         }
         let (NextHop::Mx(domain), NextHop::Mx(before)) = (hop, &self.hop) else { return true };
-        if domain == before {
+        if domain == before && (!self.relaxed || wish == TlsWish::Optional) {
             return true;
         }
-        let policy = self.state.tls_policy(hop, &self.lane, &self.connection.server());
+        let policy = self.state.tls_policy_for(hop, &self.lane, &self.connection.server(), wish);
         if !self.connection.meets(&policy) {
             return false;
         }
+        self.relaxed = wish == TlsWish::Optional;
         self.connection.found_by_mx_of(domain.as_ascii());
         self.connection.set_policy(policy);
         (self.tls, self.hop) = (self.connection.tls_words(), hop.clone());

@@ -18,6 +18,7 @@ use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many};
 use crate::place::Way;
 use crate::route::NextHop;
 use crate::shaper::Ear;
+use crate::tls_policy::TlsWish;
 use crate::weather::{is_not_now, of_delivery, of_trouble, stage_of, worse};
 
 /// Servers of a domain that may say "not now" to a letter in one attempt, before the last of them is believed.
@@ -44,8 +45,8 @@ pub(crate) async fn deliver(
     recipients: &[(usize, &Recipient)],
     outcomes: &mut [Option<RecipientOutcome>],
 ) -> Option<Weather> {
-    let requiretls = attempt.letter.params.requiretls;
-    if let Some(unfit) = line.take_if(|kept| kept.via != way.via || !kept.suits(&way.hop, requiretls)) {
+    let wish = TlsWish::of(&attempt.letter);
+    if let Some(unfit) = line.take_if(|kept| kept.via != way.via || !kept.suits(&way.hop, wish)) {
         unfit.quit().await;
     }
     let waiting = recipients.iter().copied().collect();
@@ -95,7 +96,7 @@ struct Passage<'a, 'e> {
 impl<'a> Passage<'a, '_> {
     /// A new connection; without one nobody waits any more.
     async fn open(&mut self) -> Option<Kept> {
-        let trouble = match Kept::open(self.ear, self.way, &self.passed, self.requiretls()).await {
+        let trouble = match Kept::open(self.ear, self.way, &self.passed, TlsWish::of(&self.attempt.letter)).await {
             Ok(kept) => return Some(kept),
             Err(trouble) => trouble,
         };

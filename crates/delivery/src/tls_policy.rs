@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use deliverability::Shaping;
+use queue::Letter;
 use smtp::client::TlsMode;
 
 use crate::config::{RuleName, TlsLevel, TlsRules};
@@ -67,6 +68,27 @@ impl TlsPolicy {
     }
 }
 
+/// What the sender of a letter has asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TlsWish {
+    None,
+    /// REQUIRETLS: TLS is tried even where it failed lately.
+    Required,
+    /// `TLS-Required: No`.
+    Optional,
+}
+
+impl TlsWish {
+    /// RFC 8689 §4.1: with REQUIRETLS the field is not heard.
+    pub(crate) fn of(letter: &Letter) -> Self {
+        match (letter.params.requiretls, letter.tls_optional) {
+            (true, _) => Self::Required,
+            (false, true) => Self::Optional,
+            (false, false) => Self::None,
+        }
+    }
+}
+
 /// A server that the DNS named.
 #[derive(Clone, Copy, Debug)]
 pub struct Next<'a> {
@@ -95,10 +117,18 @@ pub fn by_rules(rules: &TlsRules, shaping: &Shaping, next: &Next<'_>) -> TlsPoli
     decide(&[&ByDomain(rules), &ByMx(rules), &ByShaping(rules, shaping), &ByDefault(rules)], next)
 }
 
+/// The same for a letter whose sender wants it to arrive rather than to be kept back (RFC 8689 §4.2.2): what others publish or
+/// know of the server is passed over, what the operator wrote stays.
+pub fn by_own_rules(rules: &TlsRules, shaping: &Shaping, next: &Next<'_>) -> TlsPolicy {
+    decide(&[&ByDomain(rules), &ByMx(rules), &ByOwnShaping(rules, shaping), &ByDefault(rules), &ByLetter], next)
+}
+
 struct ByDomain<'a>(&'a TlsRules);
 struct ByMx<'a>(&'a TlsRules);
 struct ByShaping<'a>(&'a TlsRules, &'a Shaping);
+struct ByOwnShaping<'a>(&'a TlsRules, &'a Shaping);
 struct ByDefault<'a>(&'a TlsRules);
+struct ByLetter;
 
 impl Source for ByDomain<'_> {
     fn policy(&self, next: &Next<'_>) -> Option<TlsPolicy> {
@@ -123,6 +153,19 @@ impl Source for ByShaping<'_> {
     fn policy(&self, next: &Next<'_>) -> Option<TlsPolicy> {
         let asked = self.1.tls(self.0.default.into(), next.site, next.source, next.domain)?;
         Some(TlsPolicy { level: asked.need.into(), why: asked.why })
+    }
+}
+
+impl Source for ByOwnShaping<'_> {
+    fn policy(&self, next: &Next<'_>) -> Option<TlsPolicy> {
+        let asked = self.1.tls(self.0.default.into(), next.site, next.source, next.domain).filter(|asked| asked.own)?;
+        Some(TlsPolicy { level: asked.need.into(), why: asked.why })
+    }
+}
+
+impl Source for ByLetter {
+    fn policy(&self, _next: &Next<'_>) -> Option<TlsPolicy> {
+        Some(TlsPolicy { level: TlsLevel::Opportunistic, why: "TLS-Required: No".into() })
     }
 }
 

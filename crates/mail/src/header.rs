@@ -20,7 +20,7 @@ mod scanner;
 #[cfg(test)]
 mod tests;
 
-pub use class::is_bulk;
+pub use class::{HINTED, Hints, hints};
 pub use scanner::{HeaderFacts, HeaderScanner};
 
 /// One field with its folds.

@@ -65,7 +65,17 @@ fn letter(id: queue::QueueId, domain: usize, n: usize) -> Letter {
     let to = Recipient::new(mailbox(&format!("user{n}@d{domain}.example")), RcptParams::default());
     let origin = Origin { listener: "submission".into(), protocol: "ESMTPSA".into(), ..Origin::default() };
     let (arrived, from) = (Timestamp::now(), ReversePath::Mailbox(mailbox("alice@near.example")));
-    Letter { id, arrived, from, params: LetterParams::default(), recipients: vec![to], size: 850, origin, bulk: false }
+    Letter {
+        id,
+        arrived,
+        from,
+        params: LetterParams::default(),
+        recipients: vec![to],
+        size: 850,
+        origin,
+        bulk: false,
+        tls_optional: false,
+    }
 }
 
 fn mailbox(text: &str) -> smtp::Mailbox {

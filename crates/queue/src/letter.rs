@@ -39,6 +39,8 @@ pub struct Letter {
     pub origin: Origin,
     /// Sent to many, as its header says: it waits for letters to one.
     pub bulk: bool,
+    /// `TLS-Required: No` (RFC 8689 §3): its sender wants it to arrive rather than to be kept back for want of TLS.
+    pub tls_optional: bool,
 }
 
 /// What of MAIL's parameters travels on.

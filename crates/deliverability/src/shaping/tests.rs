@@ -223,7 +223,7 @@ fn tls_is_asked_for_by_the_nearest_entry_and_what_is_shipped_weakens_nothing() {
     );
     let shaping = Shaping::new(&own).unwrap();
     let asked = |base, site, source, domain| {
-        shaping.tls(base, site, source, domain).map(|TlsAsked { need, why }| (need, why)).unwrap()
+        shaping.tls(base, site, source, domain).map(|TlsAsked { need, why, .. }| (need, why)).unwrap()
     };
     use TlsNeed::{None, Opportunistic, Required, Verified};
     let by = |need, why: &str| (need, why.to_owned());

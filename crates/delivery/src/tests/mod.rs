@@ -109,6 +109,7 @@ fn attempt_with(to: &[&str], body: &[u8], params: MailParams) -> Attempt {
         size: body.len() as u64,
         origin: Origin::default(),
         bulk: false,
+        tls_optional: false,
     };
     Attempt {
         recipients: (0..letter.recipients.len()).collect(),

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns::Zone;
+use queue::Verdict::{Deferred, Relayed};
 use queue::{Lane, Limits, Rate, Site, Sites, Timestamp};
 use rustls::RootCertStore;
 
 use super::queued::{LETTER, Running, relay};
 use super::sink::{Script, Sink};
-use super::{House, setup};
+use super::{House, attempt, setup, verdicts};
 use crate::{Delivery, Setup, Shaping};
 
 /// A domain of each of three providers.
@@ -205,4 +206,29 @@ fn records(house: &Running, event: &str) -> Vec<String> {
     house.queue.recorder().flush();
     let text = std::fs::read_to_string(house.queue.recorder().dir().join("records.jsonl")).unwrap();
     text.lines().filter(|line| line.contains(&format!("\"event\":\"{event}\""))).map(str::to_owned).collect()
+}
+
+/// RFC 8689 §4.2.2; what follows it is held to the rule again.
+#[tokio::test]
+async fn google_is_sent_to_without_tls_where_the_letter_says_that_it_need_not() {
+    let sink = Sink::new(Script::default()).await;
+    let config = format!("allow_loopback_mx = true\nmx_port = {}", sink.port());
+    let mut house = House::with(&config, providers(), RootCertStore::empty());
+    let with = |tls_optional, requiretls| {
+        let mut attempt = attempt(&["ann@g.example"], LETTER);
+        let letter = Arc::make_mut(&mut attempt.letter);
+        (letter.tls_optional, letter.params.requiretls) = (tls_optional, requiretls);
+        attempt
+    };
+    for (optional, requiretls, verdict) in [
+        (false, false, Deferred),
+        (true, false, Relayed),
+        (true, false, Relayed),
+        (false, false, Deferred),
+        (true, true, Deferred),
+    ] {
+        let outcomes = house.send_as(with(optional, requiretls)).await;
+        assert_eq!(verdicts(&outcomes), [verdict], "{optional} {requiretls} {}", outcomes[0].reply);
+    }
+    assert_eq!(sink.seen.letters().len(), 2);
 }

@@ -94,3 +94,24 @@ fn a_providers_need_stands_between_the_operators_rules_and_the_default() {
     assert_eq!(at_google(&of("domain = { \"a.example\" = \"none\" }"), "a.example").level, None);
     assert_eq!(at_google(&of("mx = { \"google.com\" = \"opportunistic\" }"), "a.example").level, Opportunistic);
 }
+
+/// RFC 8689 §4.2.2.
+#[test]
+fn a_letter_that_does_without_tls_passes_over_what_others_ask_for_and_not_what_the_operator_wrote() {
+    use TlsLevel::{Opportunistic, Required, Verified};
+    let next = |domain| Next { domain, mx: "aspmx.l.google.com", site: "google.com", source: "" };
+    let of = |text: &str| toml::from_str::<TlsRules>(text).unwrap();
+    let plain = by_own_rules(&TlsRules::default(), shipped(), &next("a.example"));
+    assert_eq!(plain.to_string(), "level=opportunistic by TLS-Required: No");
+    for (rules, level) in [
+        ("default = \"required\"", Required),
+        ("domain = { \"a.example\" = \"verified\" }", Verified),
+        ("mx = { \"google.com\" = \"required\" }", Required),
+        ("domain = { \"b.example\" = \"verified\" }", Opportunistic),
+    ] {
+        assert_eq!(by_own_rules(&of(rules), shipped(), &next("a.example")).level, level, "{rules}");
+    }
+    let own = toml::from_str("[provider.google]\ntls = \"verified\"").unwrap();
+    let own = Shaping::new(&own).unwrap();
+    assert_eq!(by_own_rules(&TlsRules::default(), &own, &next("a.example")).level, Verified);
+}

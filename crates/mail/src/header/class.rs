@@ -1,42 +1,59 @@
-//! Whether a letter was sent to many, as its header says: looked for in every letter, so with as little as can be.
+//! What a header says of how the letter is to be carried: looked for in every letter, so with as little as can be.
 
 use super::{Field, Fields, line};
 
-/// How much of a header is looked through.
-const LOOKED_AT: usize = 16 * 1024;
+/// How much of a letter is looked through.
+pub const HINTED: usize = 16 * 1024;
 
-/// Whether a letter with this beginning may wait for others.
+/// What a letter's header asks of its carriers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// It is one of many, and may wait for others.
+    pub bulk: bool,
+    /// It goes without TLS rather than not at all: `TLS-Required: No` (RFC 8689 §3).
+    pub tls_optional: bool,
+}
+
+/// What a letter with this beginning asks for.
 ///
-/// `Precedence: bulk`, `list` or `junk` says so, as the old programs wrote it (RFC 3834 §2 knows them). Where `trusted`, as
-/// from our own users, `X-Gatepost-Priority: low` says so too, and `normal` or `high` that it is not, whatever Precedence is.
-pub fn is_bulk(letter: &[u8], trusted: bool) -> bool {
-    let mut rest = letter.get(..LOOKED_AT).unwrap_or(letter);
-    let mut bulk = false;
-    // One search for the end of each line; all else only where a line begins as one of the two.
+/// `Precedence: bulk`, `list` or `junk` says that it is one of many, as the old programs wrote it (RFC 3834 §2 knows them).
+/// Where `trusted`, as from our own users, `X-Gatepost-Priority: low` says so too, and `normal` or `high` that it is not,
+/// whatever Precedence is.
+pub fn hints(letter: &[u8], trusted: bool) -> Hints {
+    let mut rest = letter.get(..HINTED).unwrap_or(letter);
+    let (mut many, mut own, mut tls) = (false, None, None);
+    // One search for the end of each line; all else only where a line begins as one of the three.
     while !matches!(rest, [] | [b'\r' | b'\n', ..]) {
         let one = line(rest);
-        if matches!(one, [b'P' | b'p' | b'X' | b'x', b'R' | b'r' | b'-', ..])
+        if matches!(one, [b'P' | b'p' | b'X' | b'x' | b'T' | b't', b'R' | b'r' | b'-' | b'L' | b'l', ..])
             && let Some(field) = (Fields { rest }).next()
         {
             match wish(&field, trusted) {
-                Some(Wish::Own(own)) => return own,
-                Some(Wish::Precedence(many)) => bulk |= many,
+                // The first counts.
+                Some(Wish::Own(low)) => _ = own.get_or_insert(low),
+                Some(Wish::Precedence(bulk)) => many |= bulk,
+                // RFC 8689 §3: there is one, and its value is `No`. Several that differ say nothing.
+                Some(Wish::Tls(no)) => tls = Some(tls.unwrap_or(true) && no),
                 None => {}
             }
         }
         rest = rest.get(one.len()..).unwrap_or_default();
     }
-    bulk
+    Hints { bulk: own.unwrap_or(many), tls_optional: tls == Some(true) }
 }
 
 enum Wish {
     Precedence(bool),
     Own(bool),
+    Tls(bool),
 }
 
 fn wish(field: &Field<'_>, trusted: bool) -> Option<Wish> {
     if field.is("Precedence") {
         return Some(Wish::Precedence(is_one_of(field, &["bulk", "list", "junk"])));
+    }
+    if field.is("TLS-Required") {
+        return Some(Wish::Tls(is_one_of(field, &["no"])));
     }
     if !trusted || !field.is("X-Gatepost-Priority") {
         return None;
@@ -57,7 +74,7 @@ mod tests {
     use super::*;
 
     fn bulk(header: &str, trusted: bool) -> bool {
-        is_bulk(header.as_bytes(), trusted)
+        hints(header.as_bytes(), trusted).bulk
     }
 
     #[test]
@@ -89,15 +106,34 @@ mod tests {
         assert!(!bulk("Subject: x\r\n\r\nPrecedence: bulk\r\n", true));
         assert!(!bulk("Subject: x\n\nPrecedence: bulk\n", true));
         assert!(!bulk("Subject: x\r\n Precedence: bulk\r\n\r\n", true), "a folded line is no field");
-        let far = format!("Subject: {}\r\nPrecedence: bulk\r\n\r\n", "x".repeat(LOOKED_AT));
+        let far = format!("Subject: {}\r\nPrecedence: bulk\r\n\r\n", "x".repeat(HINTED));
         assert!(!bulk(&far, true));
+    }
+
+    /// RFC 8689 §3.
+    #[test]
+    fn only_a_plain_no_makes_tls_optional() {
+        for (header, optional) in [
+            ("TLS-Required: No\r\n\r\n", true),
+            ("From: a@b\r\ntls-required:\tno \r\n\r\n", true),
+            ("TLS-Required: Yes\r\n\r\n", false),
+            ("TLS-Required: No\r\nTLS-Required: Yes\r\n\r\n", false),
+            ("TLS-Required: No\r\nTLS-Required: No\r\n\r\n", true),
+            ("TLS-Required:\r\n\r\n", false),
+            ("Subject: x\r\n\r\nTLS-Required: No\r\n", false),
+            ("X-Gatepost-Priority: low\r\nTLS-Required: No\r\n\r\n", true),
+        ] {
+            for trusted in [false, true] {
+                assert_eq!(hints(header.as_bytes(), trusted).tls_optional, optional, "{header:?}");
+            }
+        }
     }
 
     proptest! {
         #[test]
         fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..200), trusted: bool) {
-            let _ = is_bulk(&octets, trusted);
-            let _ = is_bulk(&[b"Precedence:".as_slice(), &octets].concat(), trusted);
+            let _ = hints(&octets, trusted);
+            let _ = hints(&[b"Precedence:".as_slice(), &octets].concat(), trusted);
         }
     }
 }

@@ -14,6 +14,7 @@ fn letter(from: &str, notify: Option<Notify>) -> Letter {
         size: 60,
         origin: Origin::default(),
         bulk: false,
+        tls_optional: false,
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! meta  = version arrived size reverse-path mail-params origin count *(mailbox rcpt-params) [extras]
-//! extras = bulk by hold mt-priority                     ; version 2 only
+//! extras = flags by hold mt-priority                    ; version 2 only
 //! state = version count *reply count *recipient [course]
 //! course = hold held redirect count *delay-told         ; version 2 only
 //! reply = at code enhanced text by                      ; each distinct reply once, recipients refer to it
@@ -94,7 +94,7 @@ pub fn decode_meta(id: QueueId, octets: &[u8]) -> Result<Letter, DecodeError> {
     let params = read_mail_params(&mut input)?;
     let origin = read_origin(&mut input)?;
     let recipients = input.list(|input| Ok(Recipient::new(read_mailbox(input)?, read_rcpt_params(input)?)))?;
-    let mut letter = Letter { id, arrived, from, params, recipients, size, origin, bulk: false };
+    let mut letter = Letter { id, arrived, from, params, recipients, size, origin, bulk: false, tls_optional: false };
     if version == WITH_EXTRAS {
         extras::read(&mut input, &mut letter)?;
     }

@@ -76,8 +76,8 @@ fn letter() -> impl Strategy<Value = Letter> {
     let from = option::of(mailbox()).prop_map(|from| from.map_or(ReversePath::Null, ReversePath::Mailbox));
     let recipient = (mailbox(), rcpt_params()).prop_map(|(address, params)| Recipient::new(address, params));
     let recipients = proptest::collection::vec(recipient, 0..8);
-    (any::<u64>(), any::<u64>(), from, mail_params(), recipients, any::<u64>(), origin(), any::<bool>()).prop_map(
-        |(id, arrived, from, params, recipients, size, origin, bulk)| Letter {
+    (any::<u64>(), any::<u64>(), from, mail_params(), recipients, any::<u64>(), origin(), any::<(bool, bool)>())
+        .prop_map(|(id, arrived, from, params, recipients, size, origin, (bulk, tls_optional))| Letter {
             id: QueueId(id),
             arrived: Timestamp(arrived),
             from,
@@ -86,8 +86,8 @@ fn letter() -> impl Strategy<Value = Letter> {
             size,
             origin,
             bulk,
-        },
-    )
+            tls_optional,
+        })
 }
 
 fn last_reply() -> impl Strategy<Value = LastReply> {
@@ -235,6 +235,7 @@ fn a_letter_never_tried_is_due_at_its_arrival() {
         size: 7,
         origin: Origin::default(),
         bulk: false,
+        tls_optional: false,
     };
     let (read, course) = decode(letter.id, &encode_meta(&letter), &[]).unwrap();
     assert_eq!(read, letter);

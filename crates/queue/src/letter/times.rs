@@ -64,7 +64,17 @@ mod tests {
     fn letter(params: MailParams) -> Letter {
         let (from, origin) = (ReversePath::Null, Origin::default());
         let arrived = Timestamp(1_000_000);
-        Letter { id: QueueId(1), arrived, from, params, recipients: Vec::new(), size: 0, origin, bulk: false }
+        Letter {
+            id: QueueId(1),
+            arrived,
+            from,
+            params,
+            recipients: Vec::new(),
+            size: 0,
+            origin,
+            bulk: false,
+            tls_optional: false,
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::letter::{Course, Letter, QueueId, Recipient, RecipientState, Timestam
 use crate::record::Event;
 use crate::schedule::{Flow, RecipientSet};
 use crate::spool::{Body, Draft, SpoolError, Ticket};
-use mail::header::{HeaderFacts, HeaderScanner};
+use mail::header::{HINTED, HeaderFacts, HeaderScanner, Hints};
 use smtp::{Mailbox, ReversePath};
 
 /// When a letter that the router panicked about is looked at.
@@ -35,14 +35,14 @@ impl Inner {
         if told && header.is_some_and(|facts| facts.from > 1) {
             return Err(Refusal::SeveralFrom);
         }
-        let bulk = is_bulk(&new, &draft);
+        let Hints { bulk, tls_optional } = hints(&new, &draft).map_err(|error| Refusal::Spool(error.to_string()))?;
         let prefix = prefix(&new, id, now, header.as_ref());
         let size = prefix.len() as u64 + draft.len();
         let NewLetter { from, mut params, recipients, expanded, origin, .. } = new;
         // RFC 6531 §3.4 asks for SMTPUTF8 where something internationalized is in the letter. A client that always says
         // it must not keep a plain letter from a server without the extension.
         params.smtputf8 &= !is_ascii(&from, &recipients) || header.is_none_or(|facts| facts.eight_bit);
-        let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin, bulk });
+        let letter = Arc::new(Letter { id, arrived: now, from, params, recipients, size, origin, bulk, tls_optional });
         let ticket = self.spool.append(id, encode_meta(&letter), prefix, draft);
         // The client may go away while the disk works: the letter is then kept, and must be delivered all the same.
         let mut storing = Storing { inner: self, letter, ticket: Some(ticket) };
@@ -167,10 +167,13 @@ fn header_facts(new: &NewLetter, draft: &Draft) -> std::io::Result<Option<Header
     Ok(Some(*scanner.facts()))
 }
 
-/// Looked for in every letter of a size that lies in memory: large letters that are sent to many are rare.
-fn is_bulk(new: &NewLetter, draft: &Draft) -> bool {
+/// Looked for in every letter.
+fn hints(new: &NewLetter, draft: &Draft) -> std::io::Result<Hints> {
     let ours = new.origin.user.is_some() || new.origin.client.is_none();
-    draft.as_slice().is_some_and(|text| mail::header::is_bulk(text, ours))
+    Ok(match draft.as_slice() {
+        Some(text) => mail::header::hints(text, ours),
+        None => mail::header::hints(&draft.read_at(0, HINTED)?, ours),
+    })
 }
 
 fn is_ascii(from: &ReversePath, recipients: &[Recipient]) -> bool {

@@ -8,15 +8,17 @@ use super::wire::{Reader, Writer};
 
 /// RFC 6710 §5.1: the lowest priority, so that what is written is not negative.
 const LOWEST: i8 = -9;
+const BULK: u8 = 1;
+const TLS_OPTIONAL: u8 = 2;
 
 pub(super) fn any(letter: &Letter) -> bool {
     let params = &letter.params;
-    letter.bulk || params.by.is_some() || params.hold.is_some() || params.mt_priority.is_some()
+    letter.bulk || letter.tls_optional || params.by.is_some() || params.hold.is_some() || params.mt_priority.is_some()
 }
 
 pub(super) fn write(out: &mut Writer, letter: &Letter) {
     let params = &letter.params;
-    out.octet(u8::from(letter.bulk));
+    out.octet(if letter.bulk { BULK } else { 0 } | if letter.tls_optional { TLS_OPTIONAL } else { 0 });
     out.option(params.by, |out, by| {
         out.octet(u8::from(by.seconds < 0));
         out.number(by.seconds.unsigned_abs());
@@ -38,7 +40,11 @@ pub(super) fn write(out: &mut Writer, letter: &Letter) {
 }
 
 pub(super) fn read(input: &mut Reader<'_>, letter: &mut Letter) -> Result<(), DecodeError> {
-    letter.bulk = input.flag()?;
+    let flags = input.octet()?;
+    if flags & !(BULK | TLS_OPTIONAL) != 0 {
+        return Err(DecodeError::BadTag);
+    }
+    (letter.bulk, letter.tls_optional) = (flags & BULK != 0, flags & TLS_OPTIONAL != 0);
     letter.params.by = input.option(read_by)?;
     letter.params.hold = match input.octet()? {
         0 => None,

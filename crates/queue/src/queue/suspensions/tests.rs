@@ -20,7 +20,7 @@ fn letter(from: &str, to: &[&str]) -> Letter {
     let from = if from.is_empty() { ReversePath::Null } else { ReversePath::Mailbox(from.parse().unwrap()) };
     let recipients = to.iter().map(|to| Recipient::new(to.parse().unwrap(), RcptParams::default())).collect();
     let (id, params, origin) = (QueueId(1), MailParams::default(), Origin::default());
-    Letter { id, arrived: NOW, from, params, recipients, size: 0, origin, bulk: false }
+    Letter { id, arrived: NOW, from, params, recipients, size: 0, origin, bulk: false, tls_optional: false }
 }
 
 #[test]
