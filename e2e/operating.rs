@@ -123,3 +123,54 @@ fn what_is_suspended_waits_over_a_kill_and_leaves_when_it_is_resumed() {
     program.restart();
     assert!(run(&program, &["suspensions"]).contains("Nothing is suspended"));
 }
+
+#[test]
+fn a_summary_says_where_letters_wait_and_why() {
+    let (program, port) = with_waiting(&["x@b.test", "y@c.test", "z@c.test"]);
+    let site = format!("smtp:127.0.0.1:{port}");
+    let by_site = json(&program, &["queue"]);
+    let group = &by_site["groups"][0];
+    assert_eq!((group["name"].as_str(), group["letters"].as_u64()), (Some(site.as_str()), Some(3)), "{by_site}");
+    assert_eq!(group["waiting"].as_u64().unwrap_or(0) + group["ready"].as_u64().unwrap_or(0), 3, "{by_site}");
+    assert!(group["last"]["text"].as_str().is_some_and(|text| text.contains("refused")), "{by_site}");
+    assert_eq!(by_site["server"]["letters"], 3, "{by_site}");
+    let by_domain = json(&program, &["queue", "summary", "--by", "domain"]);
+    assert_eq!((&by_domain["groups"][0]["name"], &by_domain["groups"][0]["letters"]), (&"c.test".into(), &2.into()));
+    let one = json(&program, &["queue", "summary", "--by", "sender", "--domain", "b.test"]);
+    assert_eq!((&one["groups"][0]["name"], &one["groups"][0]["letters"]), (&ANNA.into(), &1.into()), "{one}");
+
+    for arguments in [&["queue"][..], &["queue", "summary", "--by", "state"]] {
+        let shown = program.house.run(arguments, b"");
+        assert!(shown.success() && shown.stdout.contains("3 letters in the queue"), "{shown}");
+        assert!(shown.stdout.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    }
+    program.house.run(&["queue", "suspend", "--site", &site, "--reason", "they asked"], b"");
+    let why = json(&program, &["queue"])["groups"][0]["why"].to_string();
+    assert!(why.contains("is suspended: they asked"), "{why}");
+}
+
+#[test]
+fn a_summary_is_shown_of_a_stopped_server_too() {
+    let (mut program, _) = with_waiting(&["x@b.test", "y@c.test"]);
+    program.stop();
+    let shown = program.house.run(&["queue"], b"");
+    assert!(shown.success() && shown.stdout.contains("no server is running"), "{shown}");
+    assert!(shown.stdout.contains("DOMAIN") && shown.stdout.contains("b.test"), "{shown}");
+    let empty = program.house.run(&["queue", "summary", "--domain", "d.test"], b"");
+    assert!(empty.success() && empty.stdout.contains("No letter"), "{empty}");
+}
+
+#[test]
+fn top_shows_the_queue_as_often_as_it_is_told() {
+    let (mut program, port) = with_waiting(&["x@b.test"]);
+    let top = program.house.run(&["queue", "top", "--count", "2", "--interval", "100ms"], b"");
+    assert!(top.success(), "{top}");
+    assert_eq!(top.stdout.matches("1 letter; ").count(), 2, "{top}");
+    assert_eq!(top.stdout.matches(&format!("smtp:127.0.0.1:{port}")[..19]).count(), 2, "{top}");
+    let lines = program.house.run(&["queue", "top", "--count", "3", "--interval", "10ms", "--json"], b"");
+    let values: Vec<Value> = lines.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(values.len() == 3 && values.iter().all(|value| value["letters"] == 1), "{lines}");
+    program.stop();
+    let none = program.house.run(&["queue", "top", "--count", "1"], b"");
+    assert_eq!(none.code(), Some(1), "{none}");
+}

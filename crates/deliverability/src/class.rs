@@ -57,6 +57,40 @@ pub enum Kind {
     Uncategorized,
 }
 
+impl Kind {
+    /// For somebody who looks at the queue and has not read the RFCs.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Accepted => "they took it",
+            Self::InvalidRecipient => "there is no such address",
+            Self::InactiveMailbox => "the mailbox is not in use",
+            Self::QuotaExceeded => "the mailbox is full",
+            Self::BadDomain => "the domain takes no mail",
+            Self::InvalidSender => "they do not take the sender's address",
+            Self::RelayDenied => "that server does not take mail for this domain",
+            Self::LoginNeeded => "that server wants a login",
+            Self::AuthenticationFailed => "SPF, DKIM or DMARC does not pass",
+            Self::BadConfiguration => "our address has no name, or the wrong one",
+            Self::TlsNeeded => "that server wants TLS",
+            Self::Reputation => "our address or domain has a bad reputation there",
+            Self::SpamContent => "they take it for spam",
+            Self::Virus => "they take it for a virus",
+            Self::BadLetter => "the letter breaks the rules for letters",
+            Self::LetterTooLarge => "the letter is too large for them",
+            Self::Policy => "a policy of theirs forbids it",
+            Self::Greylisted => "greylisting: they take it when it comes again later",
+            Self::RateLimited => "too much from us in too short a time",
+            Self::TooManyConnections => "too many connections from us at once",
+            Self::TooManyRecipients => "too many recipients at once",
+            Self::ServerTrouble => "that server has trouble of its own",
+            Self::Routing => "they cannot reach where it is to go",
+            Self::Expired => "it waited for too long",
+            Self::Protocol => "the two servers misunderstood each other",
+            Self::Uncategorized => "they did not say why",
+        }
+    }
+}
+
 /// Whom or what a refusal concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]

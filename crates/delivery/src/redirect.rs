@@ -17,7 +17,7 @@ use crate::route::{NextHop, Relay, Router, Server, Target, Way, key_of, maildir_
 pub enum BadRedirect {
     #[error(transparent)]
     Target(#[from] BadTarget),
-    #[error("there is no [[delivery.route]] for {0}; the way may also be named as host:port")]
+    #[error("there is no [[route]] for {0}; the way may also be named as host:port")]
     NoRoute(String),
 }
 

@@ -21,6 +21,14 @@ pub enum Request {
     QueueList {
         filter: queue::Filter,
     },
+    /// Groups of at most `most` letters after `filter.after`.
+    QueueTally {
+        by: queue::By,
+        filter: queue::Filter,
+        most: usize,
+    },
+    /// All lanes, and the whole in figures.
+    QueueOverview,
     QueueShow {
         id: String,
     },

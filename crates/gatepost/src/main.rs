@@ -50,7 +50,7 @@ fn run(command: Command) -> Result<(), Fault> {
         Command::Serve(file) => cli::serve::run(&file.config),
         Command::Config(command) => cli::config::run(command),
         Command::Account(command) => cli::account::run(command),
-        Command::Queue(command) => cli::queue::run(command),
+        Command::Queue(line) => cli::queue::run_line(*line),
         Command::Route(arguments) => cli::route::run(&arguments),
         Command::Send(arguments) => cli::send::run(arguments),
         Command::Spool(command) => cli::spool::run(command),

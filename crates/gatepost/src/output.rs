@@ -94,6 +94,12 @@ fn wrap(text: &str, most: usize) -> Vec<String> {
     lines
 }
 
+/// Words below something else: so many columns to the right, wrapped at eighty.
+pub fn indented(text: &str, columns: usize) -> Vec<String> {
+    let lines = wrap(text, 80 - columns.min(60));
+    lines.iter().map(|line| format!("{}{line}", " ".repeat(columns))).collect()
+}
+
 /// `1 letter`, `2 letters`.
 pub fn letters(count: usize) -> String {
     format!("{count} letter{}", if count == 1 { "" } else { "s" })

@@ -38,9 +38,10 @@ pub use letter::{
     Course, Hold, LastReply, Letter, LetterParams, Origin, Progress, QueueId, Recipient, RecipientState, Timestamp,
 };
 pub use queue::{
-    Attempt, Census, DelayFor, Details, Filter, Held, Lane, Last, Limits, OpenError, Outcome, Place, Queue,
-    QueueConfig, Rate, RecipientDetails, RecipientOutcome, Reports, Search, Selection, Site, Sites, Source, Standing,
-    Summary, SuspendError, Suspended, Suspension, Verdict, Via, Weather, Worker, suspensions_at_rest,
+    Attempt, By, Census, DelayFor, Details, Filter, Group, Held, Lane, LaneReport, Last, Limits, OpenError, Outcome,
+    Overview, Place, Queue, QueueConfig, Rate, RecipientDetails, RecipientOutcome, Reports, Search, Selection, Site,
+    Sites, Source, Standing, Summary, SuspendError, Suspended, Suspension, Tally, Verdict, Via, Weather, Worker,
+    suspensions_at_rest,
 };
 pub use record::{Event, Recorder, RecordsConfig};
 pub use retry::{RetryOverride, RetryPolicy};

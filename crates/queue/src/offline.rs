@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::letter::{Course, Letter, QueueId, Timestamp, codec};
-use crate::queue::{Details, Filter, Summary, details, standing_of, summary};
+use crate::queue::{Builder, By, Details, Filter, Summary, Suspensions, Tally, details, standing_of, summary};
 use crate::record;
 use crate::retry::RetryPolicy;
 use crate::schedule::RecipientSet;
@@ -28,6 +28,25 @@ pub fn list(data_dir: &Path, filter: &Filter) -> Result<Vec<Summary>, SpoolError
     });
     let limit = filter.limit.unwrap_or(usize::MAX);
     Ok(letters.map(|(letter, course)| summary(&letter, &course, &none, &none)).take(limit).collect())
+}
+
+/// The letters in groups; by site they are grouped by domain, since only a running daemon knows the sites.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn tally(data_dir: &Path, by: By, filter: &Filter) -> Result<Tally, SpoolError> {
+    let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
+    let none = RecipientSet::default();
+    // What cannot be read is told by the daemon when it starts.
+    let suspensions = Suspensions::read(data_dir).unwrap_or_default();
+    let mut builder = Builder::new(by, Arc::new(suspensions), None);
+    let now = Timestamp::now();
+    for (letter, course) in found.letters.iter().filter_map(read) {
+        if filter.matches(&letter, &course, standing_of(&course, &none, &none), now) {
+            builder.add(&letter, &course, &none, &none);
+        }
+    }
+    Ok(Tally { seen: found.letters.len(), groups: builder.groups(), after: None })
 }
 
 /// One letter and its records; `None` where it is not in the queue.

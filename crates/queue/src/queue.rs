@@ -12,6 +12,7 @@
 //! | `delay` | what the sender of a letter that waits long is told |
 //! | `recovery` | what the spool has goes on the calendar |
 //! | `calendar` | the thread that fetches letters whose time has come |
+//! | `tally` | all of it in groups, and the lanes |
 //! | `filter` | which letters an operator means |
 //! | `operate` | list, show |
 //! | `bulk` | retry, hold, release, give back, drop |
@@ -51,6 +52,7 @@ mod sites;
 mod submit;
 mod suspend;
 mod suspensions;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -62,7 +64,10 @@ pub use operate::{Details, Held, Last, RecipientDetails, Standing, Summary};
 pub(crate) use operate::{details, standing_of, summary};
 pub use sites::{Lane, Limits, Place, Rate, Search, Site, Sites, Source, Via, Weather};
 pub use suspend::suspensions_at_rest;
+pub(crate) use suspensions::Suspensions;
 pub use suspensions::{SuspendError, Suspended, Suspension};
+pub(crate) use tally::Builder;
+pub use tally::{By, Group, LaneReport, Overview, Tally};
 pub use worker::Worker;
 
 /// One try at one site for some recipients of one letter. Dropped without [`Worker::finish`], its recipients are

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub use queue::QueueCommand;
+pub use queue::QueueLine;
 
 /// Gatepost moves mail: four SMTP ports, one durable queue, and plain words when something does not work.
 #[derive(Debug, Parser)]
@@ -46,9 +46,8 @@ pub enum Command {
     /// Accounts: who may send through the submission ports
     #[command(subcommand)]
     Account(AccountCommand),
-    /// The letters that wait, and why
-    #[command(subcommand)]
-    Queue(QueueCommand),
+    /// The letters that wait, and why; without a command, a summary by site
+    Queue(Box<QueueLine>),
     /// Where a letter to an address would go now: route, site, servers, limits
     Route(Route),
     /// Send one letter with our own client and see the dialog

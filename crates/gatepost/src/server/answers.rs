@@ -9,6 +9,9 @@ use crate::control::{Answers, Change, Request, Response};
 /// Letters in one answer: its memory is the server's.
 const PAGE_MOST: usize = 5_000;
 
+/// Letters that one answer counts: some tenths of a second.
+const TALLY_MOST: usize = 50_000;
+
 impl Answers for Server {
     async fn answer(&self, request: Request) -> Response {
         match request {
@@ -17,6 +20,14 @@ impl Answers for Server {
                 let queue = self.rooms.queue.clone();
                 let page = Filter { limit: Some(filter.limit.unwrap_or(PAGE_MOST).min(PAGE_MOST)), ..filter };
                 blocking(move || json(&queue.list(&page))).await
+            }
+            Request::QueueTally { by, filter, most } => {
+                let queue = self.rooms.queue.clone();
+                blocking(move || json(&queue.tally(by, &filter, most.min(TALLY_MOST)))).await
+            }
+            Request::QueueOverview => {
+                let queue = self.rooms.queue.clone();
+                blocking(move || json(&queue.overview())).await
             }
             Request::QueueShow { id } => match id.parse::<QueueId>() {
                 Ok(id) => {

@@ -82,6 +82,11 @@ pub trait Sites: Send + Sync + fmt::Debug {
     /// `redirect` is what an operator said of this letter: the way to go in place of the recipient's own.
     fn place_of(&self, letter: &Letter, recipient: &Recipient, redirect: Option<&str>) -> Place;
     fn limits(&self, lane: &Lane) -> Limits;
+
+    /// For operators: which rules changed the limits of this lane, and after which replies.
+    fn why(&self, _lane: &Lane) -> Option<String> {
+        None
+    }
 }
 
 /// A domain whose site is to be found out. Answered by [`Queue::found`](super::Queue::found); dropped without that, it is

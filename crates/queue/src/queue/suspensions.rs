@@ -247,7 +247,7 @@ fn sender_of(name: &str) -> Option<String> {
     }
 }
 
-fn host_name(host: &Host) -> String {
+pub(super) fn host_name(host: &Host) -> String {
     match host {
         Host::Domain(domain) => domain.as_ascii().to_lowercase(),
         literal => literal.to_string().to_lowercase(),

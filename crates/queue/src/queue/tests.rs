@@ -22,6 +22,7 @@ mod operators;
 mod redirects;
 mod reports;
 mod suspends;
+mod tallies;
 mod times;
 
 /// A site is a recipient's domain; some have moved.

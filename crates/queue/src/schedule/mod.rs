@@ -180,6 +180,11 @@ impl Scheduler {
         self.out.len()
     }
 
+    /// Workers that there may be, over all sites.
+    pub fn most_workers(&self) -> usize {
+        self.most_workers
+    }
+
     /// Letters that are not done.
     pub fn len(&self) -> usize {
         self.letters.len()

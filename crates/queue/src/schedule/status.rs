@@ -1,5 +1,7 @@
 //! What each lane is doing, and which limit keeps it from doing more: for operators.
 
+use serde::{Deserialize, Serialize};
+
 use super::{NEVER, Scheduler};
 use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Rate};
@@ -18,6 +20,10 @@ pub struct LaneStatus {
     pub open: usize,
     /// Connections that the site seems to bear.
     pub window: usize,
+    /// Connections that may be open now.
+    pub allowed: usize,
+    /// Attempts that were begun since it is known.
+    pub begun: u64,
     /// Connections that the router allows.
     pub limit: usize,
     pub rate: Option<Rate>,
@@ -25,7 +31,8 @@ pub struct LaneStatus {
 }
 
 /// Why no more is sent there just now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
 pub enum Bound {
     /// Nothing waits, or it is about to go.
     Nothing,
@@ -63,6 +70,8 @@ impl Scheduler {
             open: queue.open,
             window: queue.pace.window(),
             limit: queue.pace.limit(),
+            allowed: queue.pace.allowed(now),
+            begun: queue.begun,
             rate: queue.pace.limits.rate,
             bound: queue.bound(now),
         };

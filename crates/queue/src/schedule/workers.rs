@@ -45,6 +45,8 @@ pub(super) struct LaneQueue {
     pub pace: Pace,
     pub open: usize,
     pub busy: usize,
+    /// Attempts that were begun.
+    pub begun: u64,
     idle: Vec<WorkerId>,
     pub starved: bool,
     /// Since when it has nothing to do.
@@ -60,6 +62,7 @@ impl LaneQueue {
             pace,
             open: 0,
             busy: 0,
+            begun: 0,
             idle: Vec::new(),
             starved: false,
             unused: None,
@@ -314,6 +317,7 @@ impl Scheduler {
                 out.ready.subtract(&job.recipients);
                 out.running.add(&job.recipients);
                 queue.pace.count_letter(self.now);
+                queue.begun += 1;
                 return Some(job);
             }
         }

@@ -8,8 +8,21 @@ use queue::{Suspended, Timestamp};
 
 use super::super::ConfigFile;
 
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct QueueLine {
+    #[command(subcommand)]
+    pub command: Option<QueueCommand>,
+    #[command(flatten)]
+    pub summary: Summary,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum QueueCommand {
+    /// How many letters wait where, since when, what was said last, and which limit binds (the same as `gatepost queue`)
+    Summary(Summary),
+    /// The summary, live: each second anew, until q or Ctrl-C
+    Top(Top),
     /// What waits, where to, since when, and what the remote server said last
     List(List),
     /// One letter: its recipients, its history, the remote server's own words
@@ -151,6 +164,50 @@ impl What {
         ];
         of.into_iter().flatten().next()
     }
+}
+
+#[derive(Debug, Args)]
+pub struct Summary {
+    /// What to put letters together by
+    #[arg(long, value_enum, default_value_t = GroupBy::Site)]
+    pub by: GroupBy,
+    #[command(flatten)]
+    pub filter: LetterFilter,
+    /// Show so many groups, those with most letters first; 0 shows all
+    #[arg(long, value_name = "COUNT", default_value_t = 30)]
+    pub most: usize,
+    /// As JSON, with all groups
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum GroupBy {
+    /// Where letters meet the same limits: a provider, a set of MX hosts, a route
+    Site,
+    /// The recipients' domains
+    Domain,
+    /// The senders
+    Sender,
+    /// What letters are doing
+    State,
+}
+
+#[derive(Debug, Args)]
+pub struct Top {
+    /// How often it is shown anew
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "1s")]
+    pub interval: Duration,
+    /// End after so many times
+    #[arg(long, value_name = "COUNT")]
+    pub count: Option<u64>,
+    /// One line of JSON each time
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub file: ConfigFile,
 }
 
 #[derive(Debug, Args)]

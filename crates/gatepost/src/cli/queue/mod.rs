@@ -14,14 +14,24 @@ use crate::fault::Fault;
 use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
 
 mod arguments;
+mod summary;
 mod suspend;
+mod top;
 mod when;
+mod why;
 
 use arguments::LetterState;
-pub use arguments::{LetterFilter, List, QueueCommand, Redirect, Resume, Suspend, Which};
+pub use arguments::{LetterFilter, List, QueueCommand, QueueLine, Redirect, Resume, Suspend, Which};
+
+/// Without a command: the summary.
+pub fn run_line(line: QueueLine) -> Result<(), Fault> {
+    run(line.command.unwrap_or(QueueCommand::Summary(line.summary)))
+}
 
 pub fn run(command: QueueCommand) -> Result<(), Fault> {
     match command {
+        QueueCommand::Summary(arguments) => summary::run(&arguments),
+        QueueCommand::Top(arguments) => top::run(&arguments),
         QueueCommand::List(what) => list(&what, &data_dir(&what.file)?),
         QueueCommand::Show { id, json, file } => show(&id, json, &config::read(&file.config)?.config),
         QueueCommand::Retry { which } => change(&which, Change::Retry, "tried now"),

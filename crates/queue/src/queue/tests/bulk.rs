@@ -179,6 +179,17 @@ async fn ten_thousand_letters_are_held_by_few_syncs() {
     assert_eq!(hold(&queue, None).await, LETTERS);
     let took = began.elapsed();
     assert!(took < Duration::from_secs(10), "{took:?}");
+    println!("{LETTERS} held in {took:?}");
+    for (what, to) in [("redirected", Some("other.example")), ("redirected back", None)] {
+        let began = std::time::Instant::now();
+        let changed = at_rest(&queue, move |queue| queue.redirect(&Selection::All, to)).await.unwrap();
+        println!("{changed} {what} in {:?}", began.elapsed());
+        assert_eq!(changed, LETTERS);
+    }
+    let began = std::time::Instant::now();
+    let groups = at_rest(&queue, |queue| queue.tally(By::Site, &Filter::default(), LETTERS)).await.groups;
+    println!("{} groups of {LETTERS} in {:?}", groups.len(), began.elapsed());
+    assert_eq!(groups.len(), 100);
     let known = Selection::Filter(Filter { domain: Some("site7.example".into()), ..Filter::default() });
     assert_eq!(at_rest(&queue, move |queue| queue.release(&known)).await.unwrap(), LETTERS / 100);
     assert_eq!(at_rest(&queue, held).await, LETTERS - LETTERS / 100);
