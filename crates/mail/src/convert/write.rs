@@ -1,7 +1,7 @@
 //! The second reading: the letter as it goes out.
 
 use super::encode::{Base64, Encoder, QuotedPrintable, Repair};
-use super::entity::Entity;
+use super::entity::{Entity, Kind};
 use super::survey::{Change, Conversion, Encoding};
 use super::walk::{Visitor, Walker};
 use crate::header::Field;
@@ -114,7 +114,7 @@ impl Visitor for Page<'_, '_> {
         self.out.extend_from_slice(text);
     }
 
-    fn body(&mut self, _entity: &Entity, line: &[u8]) {
+    fn body(&mut self, entity: &Entity, line: &[u8]) {
         self.add_fields();
         self.out.extend_from_slice(line);
         let change = self.writer.change;
@@ -130,6 +130,10 @@ impl Visitor for Page<'_, '_> {
         self.writer.ends_open = change.encoding == Some(Encoding::Base64);
         self.writer.change = self.writer.changes.next().copied().unwrap_or_default();
         self.writer.label_written = false;
+        // What is added to the letter within must not be read as fields of the part around it.
+        if line.is_empty() && entity.kind == Kind::Message && self.writer.change != Change::default() {
+            self.out.extend_from_slice(b"\r\n");
+        }
     }
 
     fn content(&mut self, content: &[u8]) {

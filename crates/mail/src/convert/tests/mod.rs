@@ -186,3 +186,16 @@ fn signatures_that_break_are_named() {
     assert_eq!(conversion.broken_signatures(), ["DKIM-Signature of example.net", "ARC-Message-Signature of a.example"]);
     assert!(survey(letter.as_bytes(), 64).convert(EIGHT_BIT_TEXT).unwrap().broken_signatures().is_empty());
 }
+
+/// Fields that are added to a letter within would else be read as those of the part that holds it.
+#[test]
+fn a_letter_within_that_has_no_empty_line_before_it_gets_one() {
+    for line in ["\r\u{e9}nt: x", "\u{e9}", "no field: caf\u{e9}"] {
+        let letter = format!(
+            "MIME-Version: 1.0\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: 8bit\r\n{line}\r\n"
+        );
+        let out = convert(&letter, SEVEN_BIT).unwrap();
+        assert!(out.contains("Content-Transfer-Encoding: 7bit\r\n\r\nMIME-Version: 1.0\r\n"), "{out}");
+        assert_eq!(convert(&out, SEVEN_BIT).as_ref(), Ok(&out), "converted twice");
+    }
+}
