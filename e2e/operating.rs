@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use harness::ports::free_port;
-use harness::{Program, Sink, wait_until};
+use harness::{FakeDns, Program, Sink, Stage, wait_until};
 use serde_json::Value;
 
 use crate::{ANNA, from_anna, on_relay, relay_house};
 
-/// A program whose only next hop is not there; letters for these recipients wait, tried once.
+/// A program whose only next hop is not there; letters for these recipients wait. Some were tried, the others wait behind
+/// them for the dead site.
 fn with_waiting(to: &[&str]) -> (Program, u16) {
     let port = free_port();
     let program = relay_house().route("*", ([127, 0, 0, 1], port).into()).retry(&["0s", "1h"]).start();
@@ -16,10 +17,11 @@ fn with_waiting(to: &[&str]) -> (Program, u16) {
     for to in to {
         client.deliver(ANNA, &[to], &from_anna(to, &format!("for {to}")));
     }
-    wait_until(Duration::from_secs(20), "all to be tried", || {
+    wait_until(Duration::from_secs(20), "attempts to end", || {
         let queue = program.queue();
         let letters = queue.as_array().expect("a list");
-        letters.len() == to.len() && letters.iter().all(|letter| letter["attempts"] == 1)
+        let tried = letters.iter().any(|letter| letter["attempts"] == 1);
+        letters.len() == to.len() && tried && letters.iter().all(|letter| letter["standing"] != "trying")
     });
     (program, port)
 }
@@ -46,7 +48,8 @@ fn a_list_is_narrowed_as_the_changes_are() {
         (&["--from", "anna@"], 2),
         (&["--sender", "anna@", "--recipient", "y@"], 1),
         (&["--to", "x@"], 1),
-        (&["--state", "waiting", "--younger", "1h"], 2),
+        (&["--younger", "1h"], 2),
+        (&["--state", "trying"], 0),
         (&["--state", "held"], 0),
         (&["--older", "1h"], 0),
         (&["--limit", "1"], 1),
@@ -173,4 +176,71 @@ fn top_shows_the_queue_as_often_as_it_is_told() {
     program.stop();
     let none = program.house.run(&["queue", "top", "--count", "1"], b"");
     assert_eq!(none.code(), Some(1), "{none}");
+}
+
+#[test]
+fn the_rule_that_keeps_a_site_back_is_named_with_the_reply_that_caused_it() {
+    let (dns, port) = (FakeDns::start(), free_port());
+    let sink = Sink::builder().port(port).start();
+    dns.mx("one.test", &[(10, "mta5.am0.yahoodns.net")]);
+    dns.a("mta5.am0.yahoodns.net", &["127.0.0.1"]);
+    sink.answer(Stage::Mail, "", "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred", 1);
+    let rule = "[[shaping.provider.yahoo.automation]]\nname = \"tss04\"\nmatch = '^421 .*\\[TSS04\\]'\n\
+                action = { suspend = true }\nfor = \"1h\"\nreason = \"Yahoo defers this address\"\n";
+    let program = relay_house().dns(dns.address()).mx_port(port).retry(&["0s", "1s"]).tail(rule).start();
+    on_relay(&program).deliver(ANNA, &["x@one.test"], &from_anna("x@one.test", "x"));
+    let mut why = String::new();
+    wait_until(Duration::from_secs(20), "the site to rest", || {
+        why = json(&program, &["queue"]).to_string();
+        why.contains("rests until")
+    });
+    assert!(why.contains("rule provider.yahoo/") && why.contains("421 4.7.0 [TSS04]"), "{why}");
+    let shown = program.house.run(&["queue"], b"");
+    assert!(shown.stdout.lines().all(|line| line.chars().count() <= 80), "{shown}");
+}
+
+/// Each letter is then as it was, or as it was to be.
+#[test]
+fn a_kill_in_the_middle_of_a_bulk_change_loses_nothing() {
+    const LETTERS: usize = 600;
+    let port = free_port();
+    let mut program = relay_house().route("*", ([127, 0, 0, 1], port).into()).retry(&["1h", "1h"]).start();
+    let mut client = on_relay(&program);
+    for number in 0..LETTERS {
+        let to = format!("x{number}@b.test");
+        client.deliver(ANNA, &[&to], &from_anna(&to, "bulk"));
+    }
+    let sink = Sink::start();
+    let other = sink.address().to_string();
+    let changes: [&[&str]; 3] = [&["hold", "--all"], &["redirect", "--to", &other, "--all"], &["release", "--all"]];
+    for (round, change) in changes.into_iter().enumerate() {
+        std::thread::scope(|scope| {
+            let house = &program.house;
+            let running = scope.spawn(|| house.run(&[&["queue"], change].concat(), b""));
+            wait_until(Duration::from_secs(20), "some to be changed", || {
+                let records = std::fs::read_to_string(house.data().join("records/records.jsonl")).unwrap_or_default();
+                let event = ["held", "redirected", "released"][round];
+                records.matches(&format!(r#""event":"{event}""#)).count() > 0 || running.is_finished()
+            });
+            let pid = rustix::process::Pid::from_raw(program.pid() as i32).expect("a process id");
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a signal to our own child");
+            let _ = running.join();
+        });
+        program.kill();
+        program.restart();
+        let listed = program.queue();
+        let listed = listed.as_array().expect("a list");
+        // From the third round on, what is released leaves for where it was sent.
+        assert!(listed.len() + sink.count() >= LETTERS, "after {change:?}: {} and {}", listed.len(), sink.count());
+    }
+    for change in [&["redirect", "--to", &other, "--all"][..], &["release", "--all"]] {
+        let done = program.house.run(&[&["queue"], change].concat(), b"");
+        assert!(done.success(), "{done}");
+    }
+    wait_until(Duration::from_secs(30), "all to leave", || program.queue().as_array().is_some_and(Vec::is_empty));
+    let letters = sink.letters();
+    for number in 0..LETTERS {
+        let to = format!("<x{number}@b.test>");
+        assert!(letters.iter().any(|letter| letter.to == [to.clone()]), "{to} is lost");
+    }
 }

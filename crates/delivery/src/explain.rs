@@ -185,6 +185,20 @@ fn limits_words(limits: &SiteLimits, suspended_until: Option<Timestamp>) -> Limi
     }
 }
 
+/// `rule provider.google/unusual-rate after "421 4.7.28 …"`, for each change that is in force.
+pub(crate) fn rules_in_force(state: &State, lane: &Lane) -> Option<String> {
+    /// Characters of a reply that are enough to know it by.
+    const ENOUGH: usize = 100;
+    let changes = state.shaper.in_force(Timestamp::now(), lane);
+    let words = |change: &Change| {
+        let reply: String = change.reply.chars().take(ENOUGH).collect();
+        let cut = if reply.len() < change.reply.len() { "…" } else { "" };
+        format!("rule {} after \"{reply}{cut}\"", change.rule)
+    };
+    let words: Vec<String> = changes.iter().map(words).collect();
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
 fn change_words(change: Change) -> ChangeExplained {
     let Change { limits, since, until, rule, reason, reply, by, .. } = change;
     let (since, until) = (Timestamp(since).to_string(), Timestamp(until).to_string());

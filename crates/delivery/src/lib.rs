@@ -211,6 +211,10 @@ impl Sites for Delivery {
     fn limits(&self, lane: &Lane) -> Limits {
         self.state.load().lane_limits(lane, Timestamp::now())
     }
+
+    fn why(&self, lane: &Lane) -> Option<String> {
+        explain::rules_in_force(&self.state.load(), lane)
+    }
 }
 
 #[cfg(test)]

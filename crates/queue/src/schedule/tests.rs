@@ -230,6 +230,37 @@ fn a_dropped_letter_is_not_handed_out() {
     assert_eq!(scheduler.poll_calendar(Timestamp(HOUR)), Calendar::Wait(Some(Timestamp(DAY))));
 }
 
+/// Whoever drives a scheduler in a simulation: workers open at once and take letters until there is none.
+trait Driver {
+    fn scheduler(&mut self) -> &mut Scheduler;
+
+    fn opened(&mut self, _worker: WorkerId, _lane: Lane) {}
+
+    /// The attempt begins.
+    fn start(&mut self, worker: WorkerId, job: Job);
+
+    fn dispatch(&mut self) {
+        while let Some(dispatch) = self.scheduler().poll_dispatch() {
+            match dispatch {
+                Dispatch::OpenWorker { worker, lane } => {
+                    self.opened(worker, lane);
+                    self.ask(worker);
+                }
+                Dispatch::Search { domain } => panic!("{domain}"),
+                Dispatch::Hand { worker, job } => self.start(worker, job),
+                Dispatch::Retire { worker } => self.scheduler().handle_closed(worker),
+            }
+        }
+    }
+
+    fn ask(&mut self, worker: WorkerId) {
+        match self.scheduler().take(worker) {
+            Some(job) => self.start(worker, job),
+            None => self.scheduler().handle_idle(worker),
+        }
+    }
+}
+
 /// A driver with a clock of its own: letters with one recipient each, attempts that take their site's time.
 struct World {
     scheduler: Scheduler,
@@ -243,6 +274,18 @@ struct World {
     delivered: HashMap<QueueId, u64>,
     expired: HashMap<QueueId, u64>,
     attempts: usize,
+}
+
+impl Driver for World {
+    fn scheduler(&mut self) -> &mut Scheduler {
+        &mut self.scheduler
+    }
+
+    fn start(&mut self, worker: WorkerId, job: Job) {
+        self.attempts += 1;
+        let takes = self.peers[&self.letters[&job.id].0].0;
+        self.running.insert((self.now + takes, worker), job);
+    }
 }
 
 impl World {
@@ -266,30 +309,6 @@ impl World {
         let expires = Timestamp(self.now).after(self.policy.give_up);
         self.scheduler.handle_enqueued(id, expires, Flow::default(), [(site(to), one())]);
         self.dispatch();
-    }
-
-    fn start(&mut self, worker: WorkerId, job: Job) {
-        self.attempts += 1;
-        let takes = self.peers[&self.letters[&job.id].0].0;
-        self.running.insert((self.now + takes, worker), job);
-    }
-
-    fn dispatch(&mut self) {
-        while let Some(dispatch) = self.scheduler.poll_dispatch() {
-            match dispatch {
-                Dispatch::OpenWorker { worker, .. } => self.ask(worker),
-                Dispatch::Search { domain } => panic!("{domain}"),
-                Dispatch::Hand { worker, job } => self.start(worker, job),
-                Dispatch::Retire { worker } => self.scheduler.handle_closed(worker),
-            }
-        }
-    }
-
-    fn ask(&mut self, worker: WorkerId) {
-        match self.scheduler.take(worker) {
-            Some(job) => self.start(worker, job),
-            None => self.scheduler.handle_idle(worker),
-        }
     }
 
     fn end(&mut self, worker: WorkerId, job: Job) {

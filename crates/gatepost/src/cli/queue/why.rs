@@ -47,9 +47,11 @@ pub fn of_lane(lane: &LaneReport, connections_most: usize, now: Timestamp) -> Op
             (None, None) => "suspended".to_owned(),
         },
     };
+    // Rules change what is allowed; a dead site, or too few connections in all, have other causes.
+    let by_rule = matches!(lane.bound, Bound::Connections | Bound::Window | Bound::Rate | Bound::Resting { .. });
     Some(match &lane.rule {
-        Some(rule) => format!("{words}: {rule}"),
-        None => words,
+        Some(rule) if by_rule => format!("{words}: {rule}"),
+        _ => words,
     })
 }
 

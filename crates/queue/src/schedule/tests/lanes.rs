@@ -42,6 +42,26 @@ struct Sim {
     known: BTreeSet<WorkerId>,
 }
 
+impl Driver for Sim {
+    fn scheduler(&mut self) -> &mut Scheduler {
+        &mut self.scheduler
+    }
+
+    fn opened(&mut self, worker: WorkerId, lane: Lane) {
+        self.lanes.insert(worker, lane);
+    }
+
+    fn start(&mut self, worker: WorkerId, job: Job) {
+        let lane = self.lanes[&worker].clone();
+        let peer = self.peers[&*lane.site.0];
+        // Who has a connection keeps it.
+        let first = self.known.insert(worker);
+        let others = self.running.values().filter(|(_, at, _)| at.site == lane.site).count();
+        self.begun.push((self.now, lane.site.0.to_string()));
+        self.running.insert((self.now + peer.takes, worker), (job, lane, others >= peer.bears && first));
+    }
+}
+
 impl Sim {
     fn new(in_all: usize, peers: &[(&str, Peer)]) -> Self {
         let allowed = Arc::new(Allowed::default());
@@ -71,37 +91,6 @@ impl Sim {
         self.scheduler.handle_time(Timestamp(self.now));
         self.scheduler.handle_enqueued(QueueId(id), Timestamp(60 * DAY), flow, [(site(to), one())]);
         self.dispatch();
-    }
-
-    fn dispatch(&mut self) {
-        while let Some(dispatch) = self.scheduler.poll_dispatch() {
-            match dispatch {
-                Dispatch::OpenWorker { worker, lane } => {
-                    self.lanes.insert(worker, lane);
-                    self.ask(worker);
-                }
-                Dispatch::Search { domain } => panic!("{domain}"),
-                Dispatch::Hand { worker, job } => self.start(worker, job),
-                Dispatch::Retire { worker } => self.scheduler.handle_closed(worker),
-            }
-        }
-    }
-
-    fn ask(&mut self, worker: WorkerId) {
-        match self.scheduler.take(worker) {
-            Some(job) => self.start(worker, job),
-            None => self.scheduler.handle_idle(worker),
-        }
-    }
-
-    fn start(&mut self, worker: WorkerId, job: Job) {
-        let lane = self.lanes[&worker].clone();
-        let peer = self.peers[&*lane.site.0];
-        // Who has a connection keeps it.
-        let first = self.known.insert(worker);
-        let others = self.running.values().filter(|(_, at, _)| at.site == lane.site).count();
-        self.begun.push((self.now, lane.site.0.to_string()));
-        self.running.insert((self.now + peer.takes, worker), (job, lane, others >= peer.bears && first));
     }
 
     fn end(&mut self, worker: WorkerId, job: Job, lane: &Lane, too_many: bool) {
@@ -359,4 +348,55 @@ proptest! {
         sim.run_until(3 * DAY);
         prop_assert!(sim.scheduler.lanes.is_empty() && sim.scheduler.alarms.is_empty());
     }
+}
+
+#[test]
+fn a_suspended_lane_is_left_alone_until_its_end_and_then_keeps_to_its_limits() {
+    let mut sim = Sim::new(50, &[("a", GOOD), ("b", GOOD)]);
+    sim.limit("a", Limits::connections(3));
+    sim.send(0, "a", flow(1));
+    let suspend = |sim: &mut Sim, until: Option<u64>| {
+        let until = move |lane: &Lane| until.map(Timestamp).filter(|_| *lane == site("a"));
+        sim.scheduler.handle_suspended(Box::new(until));
+        sim.dispatch();
+    };
+    suspend(&mut sim, Some(HOUR));
+    (1..100).for_each(|id| sim.send(id, "a", flow(1)));
+    sim.send(100, "b", flow(1));
+    sim.run_until(HOUR - 1);
+    assert_eq!(sim.begun.len(), 2, "what ran goes on, and other lanes are free");
+    assert_eq!(sim.bound("a"), Bound::Suspended { until: Some(Timestamp(HOUR)) });
+    sim.run_until(HOUR);
+    assert_eq!(sim.running.len(), 3, "due at once, but not all at once");
+    suspend(&mut sim, Some(u64::MAX));
+    sim.run_until(30 * DAY);
+    assert_eq!(sim.bound("a"), Bound::Suspended { until: None });
+    assert_eq!(sim.scheduler.next_time().map(|at| at.0 > DAY), Some(true), "no alarm rings for nothing");
+    let before = sim.delivered.len();
+    assert!(before < 10, "{before}");
+    suspend(&mut sim, None);
+    sim.run_until(31 * DAY);
+    assert_eq!(sim.delivered.len(), 101);
+}
+
+#[test]
+fn a_parked_letter_is_read_when_it_is_unparked_and_expires_at_its_time() {
+    let mut scheduler = scheduler(5, 10);
+    let park = |scheduler: &mut Scheduler, id| {
+        scheduler.handle_waiting(QueueId(id), Timestamp(DAY), Timestamp(0));
+        assert_eq!(scheduler.poll_calendar(Timestamp(1)), Calendar::Load { id: QueueId(id), all: false });
+        scheduler.handle_loaded(QueueId(id), Flow::default(), Vec::<(Lane, RecipientSet)>::new(), None);
+        scheduler.handle_parked(QueueId(id));
+    };
+    park(&mut scheduler, 1);
+    park(&mut scheduler, 2);
+    assert_eq!(scheduler.poll_calendar(Timestamp(2)), Calendar::Wait(Some(Timestamp(DAY))));
+    scheduler.handle_unparked(QueueId(1), Timestamp(3));
+    assert_eq!(scheduler.poll_calendar(Timestamp(3)), Calendar::Load { id: QueueId(1), all: false });
+    scheduler.handle_loaded(QueueId(1), Flow::default(), Vec::<(Lane, RecipientSet)>::new(), None);
+    assert_eq!(scheduler.parked(), [QueueId(2)]);
+    assert!(matches!(scheduler.poll_calendar(Timestamp(DAY)), Calendar::Expire { .. }));
+    assert!(matches!(scheduler.poll_calendar(Timestamp(DAY)), Calendar::Expire { .. }));
+    scheduler.handle_removed(QueueId(2));
+    assert!(scheduler.parked().is_empty(), "nobody remembers a letter that is gone");
 }
