@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::maildir::contains;
 use harness::{Profile, Program, Sink, Stage, wait_until};
 
-use crate::{from_anna, house, on_relay};
+use crate::{ANNA, annas_house, as_anna, from_anna, house, on_relay};
 
 fn send(program: &Program, to: &str, mark: &str) {
     let mut client = on_relay(program);
@@ -29,6 +29,27 @@ fn aliases_lead_to_mailboxes_here_and_elsewhere() {
     program.maildir("carol@example.test").wait_for_letter("to-the-shop");
     send(&program, "far@example.test", "to-far");
     assert_eq!(sink.wait_for(1)[0].to, ["<x@far.test>"]);
+}
+
+/// RFC 3461 §5.2.7.3.
+#[test]
+fn who_asks_of_an_alias_whether_it_arrived_hears_that_it_stands_for_several() {
+    let program = annas_house()
+        .local_with("shop.test", "mailboxes = [\"bob\", \"carol\"]\naliases = { info = [\"bob\", \"carol\"] }")
+        .start();
+    let mut client = as_anna(&program, Profile::Submissions);
+    client.say(&format!("MAIL FROM:<{ANNA}> ENVID=order-7"), 250);
+    client.say("RCPT TO:<info@shop.test> NOTIFY=SUCCESS,FAILURE", 250);
+    client.say("DATA", 354);
+    client.send(&from_anna("info@shop.test", "to several"));
+    client.send(b".\r\n");
+    client.expect(250);
+    let report = program.house.maildir(ANNA).wait_for_letter("Action: expanded");
+    for expected in ["Original-Envelope-Id: order-7\r\n", "Final-Recipient: rfc822; info@shop.test\r\n"] {
+        assert!(contains(&report, expected), "{}", String::from_utf8_lossy(&report));
+    }
+    program.maildir("carol@shop.test").wait_for_letter("to several");
+    assert_eq!(program.house.maildir(ANNA).letters().len(), 1, "one report, and none of each delivery");
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn store(drop: &Drop, hostname: &str, from: &ReversePath, body: &Body) -> Reply 
 fn interrupted() -> RecipientOutcome {
     RecipientOutcome {
         verdict: Verdict::Deferred,
-        reply: Reply::new(451, (4, 3, 0), "the mailbox could not be written; it will be tried again"),
+        reply: Reply::new(451, (4, 3, 0), "the mailbox could not be written"),
         by: "maildir".into(),
         tls: String::new(),
     }

@@ -27,6 +27,8 @@ use smtp::{Mailbox, Reply, ReversePath};
 
 /// Octets read from the letter at once.
 const PIECE: usize = 256 * 1024;
+/// Octets of our own name in the name of a file, which has 255 at most.
+const LONGEST_HOST: usize = 100;
 /// Octets of header that are searched for Delivered-To.
 const HEADER: usize = 1024 * 1024;
 
@@ -47,13 +49,16 @@ impl NotStored {
         match self {
             Self::Loop => Reply::new(554, (5, 4, 6), "mail loop: the letter has been delivered to this mailbox before"),
             Self::Disk { error, .. } => match error.kind() {
-                io::ErrorKind::StorageFull => {
-                    Reply::new(452, (4, 3, 1), "the mailbox's disk is full; it will be tried again")
+                io::ErrorKind::StorageFull => Reply::new(452, (4, 3, 1), "the mailbox's disk is full"),
+                io::ErrorKind::QuotaExceeded => Reply::new(452, (4, 2, 2), "the mailbox is full"),
+                // No later attempt makes it smaller.
+                io::ErrorKind::FileTooLarge => {
+                    Reply::new(552, (5, 2, 3), "the letter is larger than a file in the mailbox may be")
                 }
-                io::ErrorKind::QuotaExceeded => {
-                    Reply::new(452, (4, 2, 2), "the mailbox is full; it will be tried again")
+                io::ErrorKind::InvalidFilename => {
+                    Reply::new(550, (5, 1, 3), "the address is too long for the name of a mailbox here")
                 }
-                _ => Reply::new(451, (4, 3, 0), "the mailbox cannot be written now; it will be tried again"),
+                _ => Reply::new(451, (4, 3, 0), "the mailbox cannot be written now"),
             },
         }
     }
@@ -172,7 +177,8 @@ fn unique_name(hostname: &str, size: u64) -> String {
     let (process, count) = (std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
     let random = getrandom::u32().unwrap_or_default();
     // The convention: "replace / with \057 and : with \072".
-    let host = hostname.replace('/', "\\057").replace(':', "\\072");
+    let host = hostname.get(..hostname.floor_char_boundary(LONGEST_HOST)).unwrap_or(hostname);
+    let host = host.replace('/', "\\057").replace(':', "\\072");
     format!("{}.M{}P{process}Q{count}R{random:08x}.{host},S={size}", now.as_secs(), now.subsec_micros())
 }
 

@@ -99,7 +99,7 @@ impl Trouble {
 }
 
 /// Of a level that cannot be met.
-const WHAT_TO_DO: &str = "the letter waits until that server is mended, or the level lowered here";
+const WHAT_TO_DO: &str = "that server must be mended, or the level lowered here";
 
 /// Where no reply came, one of our own.
 fn words_for(peer: &str, closed: &Closed, policy: &TlsPolicy) -> Reply {

@@ -147,11 +147,44 @@ fn trouble_with_the_disk_defers_and_tells_the_peer_nothing_of_it() {
         (io::ErrorKind::StorageFull, "4.3.1"),
         (io::ErrorKind::QuotaExceeded, "4.2.2"),
         (io::ErrorKind::PermissionDenied, "4.3.0"),
+        (io::ErrorKind::ReadOnlyFilesystem, "4.3.0"),
     ] {
         let reply = NotStored::Disk { path: folder.clone(), error: kind.into() }.reply();
         assert_eq!(reply.enhanced.unwrap().to_string(), code);
         assert!(reply.is_transient());
     }
+}
+
+#[test]
+fn what_no_time_will_change_is_refused_for_good() {
+    let root = tempfile::tempdir().unwrap();
+    let reply = put(&root.path().join("x".repeat(256)), b"x\r\n").unwrap_err().reply();
+    assert_eq!(reply.to_string(), "550 5.1.3 the address is too long for the name of a mailbox here");
+    let large = NotStored::Disk { path: root.path().into(), error: io::ErrorKind::FileTooLarge.into() }.reply();
+    assert_eq!(large.enhanced.unwrap().to_string(), "5.2.3");
+}
+
+#[test]
+fn a_long_name_of_our_own_leaves_room_in_the_name_of_a_file() {
+    let root = tempfile::tempdir().unwrap();
+    let (from, ann) = (ReversePath::Null, mailbox("ann@a.example"));
+    let hostname = format!("{}.example", ["x".repeat(60), "y".repeat(60), "z".repeat(60), "w".repeat(60)].join("."));
+    deliver(root.path(), &hostname, &from, &ann, &Body::from_bytes(b"x\r\n".to_vec())).unwrap();
+    assert_eq!(letters(root.path()).len(), 1);
+}
+
+/// The others of the same letter have it.
+#[tokio::test]
+async fn each_recipient_has_an_outcome_of_its_own() {
+    use crate::tests::{House, verdicts};
+    let root = tempfile::tempdir().unwrap();
+    let mail = root.path().join("mail");
+    std::fs::create_dir_all(mail.join("a.example")).unwrap();
+    std::fs::write(mail.join("a.example/bob"), "no folder").unwrap();
+    let config = format!("maildir_root = \"{}\"\n[[local]]\ndomain = \"a.example\"", mail.display());
+    let outcomes = House::new(&config).send_locally(&["ann@a.example", "bob@a.example", "cat@a.example"]).await;
+    assert_eq!(verdicts(&outcomes), [queue::Verdict::Delivered, queue::Verdict::Deferred, queue::Verdict::Delivered]);
+    assert_eq!(outcomes[1].reply.to_string(), "451 4.3.0 the mailbox cannot be written now");
 }
 
 #[test]

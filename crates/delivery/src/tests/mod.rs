@@ -48,7 +48,7 @@ fn setup(config: &str, zone: Zone, authorities: RootCertStore) -> Setup {
 }
 
 /// A house with no queue: letters are handed over one by one, on one connection as long as it lasts.
-struct House {
+pub(crate) struct House {
     state: Arc<State>,
     line: Option<Kept>,
     /// What the last attempt said of the site.
@@ -58,13 +58,22 @@ struct House {
 }
 
 impl House {
-    fn new(config: &str) -> Self {
+    pub(crate) fn new(config: &str) -> Self {
         Self::with(config, Zone::new(), RootCertStore::empty())
     }
 
     fn with(config: &str, zone: Zone, authorities: RootCertStore) -> Self {
         let state = setup(config, zone, authorities).state().unwrap();
         Self { state: Arc::new(state), line: None, weather: None, told: Vec::new() }
+    }
+
+    /// Into mailboxes.
+    pub(crate) async fn send_locally(&self, to: &[&str]) -> Vec<RecipientOutcome> {
+        let attempt = attempt(to, b"Subject: hello\r\n\r\nbody\r\n");
+        let recipients: Vec<_> = attempt.letter.recipients.iter().enumerate().collect();
+        let mut outcomes = vec![None; recipients.len()];
+        crate::local::deliver(&self.state, &attempt, &recipients, &mut outcomes).await;
+        outcomes.into_iter().map(|outcome| outcome.expect("each recipient has an outcome")).collect()
     }
 
     async fn send(&mut self, to: &[&str]) -> Vec<RecipientOutcome> {
@@ -119,7 +128,7 @@ fn attempt_with(to: &[&str], body: &[u8], params: MailParams) -> Attempt {
     }
 }
 
-fn verdicts(outcomes: &[RecipientOutcome]) -> Vec<Verdict> {
+pub(crate) fn verdicts(outcomes: &[RecipientOutcome]) -> Vec<Verdict> {
     outcomes.iter().map(|outcome| outcome.verdict).collect()
 }
 
