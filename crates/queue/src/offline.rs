@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::letter::{Course, Letter, QueueId, Timestamp, codec};
-use crate::queue::{Builder, By, Details, Filter, Summary, Suspensions, Tally, details, standing_of, summary};
+use crate::queue::{
+    Builder, By, Details, Filter, QueueConfig, Summary, Suspensions, Tally, details, standing_of, summary,
+};
 use crate::record;
-use crate::retry::RetryPolicy;
 use crate::schedule::RecipientSet;
 use crate::spool::{Depth, InspectedLetter, RealDisk, SpoolError, inspect};
 
@@ -53,13 +54,13 @@ pub fn tally(data_dir: &Path, by: By, filter: &Filter) -> Result<Tally, SpoolErr
 ///
 /// # Errors
 /// The folder cannot be read.
-pub fn show(data_dir: &Path, retry: &RetryPolicy, id: QueueId) -> Result<Option<Details>, SpoolError> {
+pub fn show(data_dir: &Path, config: &QueueConfig, id: QueueId) -> Result<Option<Details>, SpoolError> {
     let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
     let stored = found.letters.iter().find(|inspected| inspected.letter.id == id);
     let Some((letter, course)) = stored.and_then(read) else { return Ok(None) };
     let records = record::history(&data_dir.join("records"), id, RECORDS_MOST).unwrap_or_default();
     let none = RecipientSet::default();
-    Ok(Some(details(&letter, &course, &none, &none, retry.expiry(&letter).after(course.held), records)))
+    Ok(Some(details(&letter, &course, &none, &none, config.expiry(&letter, &course), records)))
 }
 
 fn read(inspected: &InspectedLetter) -> Option<(Letter, Course)> {

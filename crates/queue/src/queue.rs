@@ -13,6 +13,7 @@
 //! | `recovery` | what the spool has goes on the calendar |
 //! | `calendar` | the thread that fetches letters whose time has come |
 //! | `tally` | all of it in groups, and the lanes |
+//! | `give_up` | when recipients are given up, where sites or domains have times of their own |
 //! | `filter` | which letters an operator means |
 //! | `operate` | list, show |
 //! | `bulk` | retry, hold, release, give back, drop |
@@ -42,6 +43,7 @@ mod calendar;
 mod config;
 mod delay;
 mod filter;
+mod give_up;
 mod inner;
 mod operate;
 mod recovery;

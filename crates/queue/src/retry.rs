@@ -118,6 +118,12 @@ pub struct RetryOverride {
     /// How far each wait is moved at random, to either side.
     #[serde(with = "units::optional_percent", skip_serializing_if = "Option::is_none")]
     pub jitter: Option<u8>,
+    /// How long a letter is tried before its sender gets it back.
+    #[serde(with = "units::optional_positive_duration", skip_serializing_if = "Option::is_none")]
+    pub give_up: Option<Duration>,
+    /// The same for letters from `<>`.
+    #[serde(with = "units::optional_positive_duration", skip_serializing_if = "Option::is_none")]
+    pub give_up_reports: Option<Duration>,
 }
 
 impl RetryOverride {
@@ -127,8 +133,17 @@ impl RetryOverride {
             intervals: self.intervals.as_ref().unwrap_or(&base.intervals).clone(),
             then: self.then.unwrap_or(base.then),
             jitter: self.jitter.unwrap_or(base.jitter),
+            give_up: self.give_up.unwrap_or(base.give_up),
+            give_up_reports: self.give_up_reports.unwrap_or(base.give_up_reports),
             ..*base
         }
+    }
+}
+
+impl RetryOverride {
+    /// Whether it names a time after which a letter is given up.
+    pub(crate) fn gives_up(&self) -> bool {
+        self.give_up.is_some() || self.give_up_reports.is_some()
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::give_up::GoesOn;
 use super::inner::{Inner, LoadError, Loaded, State};
 use super::report::{Cause, EXPIRED_AGAIN};
 use super::submit::attempts;
@@ -80,6 +81,7 @@ impl Inner {
             Ok(loaded) => loaded,
             Err(error) => return self.leave_unreadable(id, &error),
         };
+        let gives_up = self.first_give_up(&loaded);
         let room = self.lock().has_room_for(loaded.letter.size);
         let body = if room { self.spool.body(id).and_then(|body| body.warm().ok()) } else { None };
         let now = Timestamp::now();
@@ -110,6 +112,9 @@ impl Inner {
         }
         self.tell_of_delay(&mut state, letter, delayed);
         state.scheduler.handle_time(Timestamp::now());
+        if let Some(expires) = gives_up {
+            state.scheduler.handle_expiry(id, expires);
+        }
         state.scheduler.handle_loaded(id, flow, jobs, next);
         if parked.is_some() {
             state.scheduler.handle_parked(id);
@@ -143,15 +148,18 @@ impl Inner {
         };
         let now = Timestamp::now();
         let letter = Arc::clone(&loaded.letter);
+        let mut spared = self.not_given_up(&loaded, now);
+        let goes_on = if spared.is_empty() { None } else { self.goes_on(id, &RecipientSet::default()) };
+        spared.add(running);
         let (told, silent) = {
             let mut state = self.lock();
             if !state.scheduler.is_expiring(id) {
                 return;
             }
             state.keep(id, loaded, None, true);
-            let (told, silent) = state.given_up(&letter, running, now, How::Expired, None);
+            let (told, silent) = state.given_up(&letter, &spared, now, How::Expired, None);
             if told.is_empty() {
-                state.scheduler.handle_expired(id, now.after(EXPIRED_AGAIN));
+                state.go_on(id, goes_on);
             } else {
                 state.reports += 1;
             }
@@ -229,6 +237,14 @@ impl State {
         (due, next)
     }
 
+    /// Some of a letter's recipients were given up. `goes_on`: the others have more time.
+    pub fn go_on(&mut self, id: QueueId, goes_on: Option<GoesOn>) {
+        match goes_on {
+            Some(GoesOn { expires, next }) => self.scheduler.handle_released(id, expires, next),
+            None => self.scheduler.handle_expired(id, Timestamp::now().after(EXPIRED_AGAIN)),
+        }
+    }
+
     /// What is known of its hold: memory is newer than the disk.
     fn hold_of<'a>(&'a self, id: QueueId, read: &'a Course) -> Option<&'a Hold> {
         self.warm.get(&id).map_or(read, |warm| &warm.course).hold.as_ref()
@@ -239,7 +255,7 @@ impl State {
         let Some(warm) = self.warm.get_mut(&id) else { return false };
         let released = warm.course.release(now);
         if released {
-            let expires = self.config.retry.expiry(&warm.letter).after(warm.course.held);
+            let expires = self.config.expiry(&warm.letter, &warm.course);
             self.scheduler.handle_released(id, expires, warm.course.next_due().unwrap_or(now));
         }
         released

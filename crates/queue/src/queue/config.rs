@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use smtp::{Host, Mailbox};
 
-use crate::letter::Letter;
+use crate::letter::{Letter, Timestamp};
 use crate::record::RecordsConfig;
 use crate::retry::{RetryOverride, RetryPolicy};
 use crate::units;
@@ -122,6 +122,16 @@ impl QueueConfig {
             policy = Cow::Owned(found.over(&policy));
         }
         policy
+    }
+
+    /// When a recipient is given up. Where its site is not known, the longest time that it may have counts.
+    pub(super) fn give_up_at(&self, letter: &Letter, site: Option<&str>, recipient: &Mailbox) -> Timestamp {
+        let sure = self.retry_for(site.unwrap_or_default(), recipient).expiry(letter);
+        if site.is_some() || self.retry_site.is_empty() {
+            return sure;
+        }
+        let possible = self.retry_site.keys().map(|site| self.retry_for(site, recipient).expiry(letter));
+        possible.fold(sure, Timestamp::max)
     }
 
     /// No attempt is due later than so long after the one before, whatever the schedule: see [`RetryPolicy::longest`].

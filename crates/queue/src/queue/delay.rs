@@ -24,7 +24,7 @@ impl State {
             return None;
         }
         let told_at = letter.late_from().unwrap_or_else(|| letter.release().after(reports.delay_after));
-        let until = self.config.retry.expiry(letter).after(course.held);
+        let until = self.config.expiry(letter, course);
         let how = How::Delayed { until };
         let waits = |(index, progress): (usize, &crate::letter::Progress)| {
             progress.state.is_pending() && !course.delay_told.contains(index) && wants_report(letter, index, how)
@@ -42,7 +42,7 @@ impl State {
             return Vec::new();
         }
         let running = self.scheduler.out_of(letter.id).1;
-        let how = How::Delayed { until: self.config.retry.expiry(letter).after(course.held) };
+        let how = How::Delayed { until: self.config.expiry(letter, course) };
         let waiting = course.states.iter().enumerate().filter(|(index, progress)| {
             progress.state.is_pending()
                 && !running.contains(*index)

@@ -157,19 +157,19 @@ impl Inner {
     }
 
     fn show(&self, id: QueueId) -> Option<Details> {
-        let (out, policy) = {
+        let (out, config) = {
             let state = self.lock();
             if !state.scheduler.contains(id) {
                 return None;
             }
-            (state.scheduler.out_of(id), state.config.retry.clone())
+            (state.scheduler.out_of(id), std::sync::Arc::clone(&state.config))
         };
         let loaded = self.at_hand_or_load(id).ok()?;
         let suspended = self.suspension_of(&loaded);
         let Loaded { letter, course } = loaded;
         self.recorder.flush();
         let records = record::history(self.recorder.dir(), id, RECORDS_MOST).unwrap_or_default();
-        let expires = policy.expiry(&letter).after(course.held);
+        let expires = config.expiry(&letter, &course);
         let mut details = details(&letter, &course, &out.0, &out.1, expires, records);
         details.summary.suspended = suspended;
         Some(details)

@@ -34,7 +34,7 @@ impl<'a> Recovery<'a> {
             Err(error) => return self.found.damaged.push((id, error)),
         };
         let Some(due) = course.next_due() else { return self.found.done.push(id) };
-        let expires = self.config.retry.expiry(&letter).after(course.held);
+        let expires = self.config.expiry(&letter, &course);
         // The clock was wrong when that was planned.
         let latest = letter.release().max(self.now).after(self.config.longest_wait());
         let due = if due > latest { self.now } else { due };

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::give_up::GoesOn;
 use super::inner::{Inner, State};
 use crate::bounce::{self, Ended, How, wants_report};
 use crate::intake::Refusal;
@@ -28,10 +29,11 @@ impl Inner {
     /// Reports these recipients, then settles them. [`State::reports`] was counted up by the caller.
     pub async fn report(self: Arc<Self>, letter: Arc<Letter>, ended: Vec<Ended>, cause: Cause) -> Result<(), Refusal> {
         let stored = self.store_report(&letter, &ended).await;
+        let goes_on = if cause == Cause::Expiry { self.goes_on(letter.id, &set_of(&ended)) } else { None };
         {
             let mut state = self.lock();
             match &stored {
-                Ok(_) => state.conclude(letter.id, &ended, cause),
+                Ok(_) => state.conclude(letter.id, &ended, cause, goes_on),
                 Err(_) => state.put_off(letter.id, &ended, cause),
             }
             self.write_back(&mut state, letter.id);
@@ -126,11 +128,11 @@ pub(super) fn set_of(ended: &[Ended]) -> RecipientSet {
 
 impl State {
     /// The report is durable: these recipients are done.
-    fn conclude(&mut self, id: QueueId, ended: &[Ended], cause: Cause) {
+    fn conclude(&mut self, id: QueueId, ended: &[Ended], cause: Cause, goes_on: Option<GoesOn>) {
         self.each(id, ended, done);
         match cause {
             Cause::Attempt => self.scheduler.handle_settled(id, &set_of(ended), None),
-            Cause::Expiry => self.scheduler.handle_expired(id, Timestamp::now().after(EXPIRED_AGAIN)),
+            Cause::Expiry => self.go_on(id, goes_on),
         }
     }
 

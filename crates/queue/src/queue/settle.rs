@@ -14,7 +14,7 @@ use super::worker::Running;
 use super::{Lane, Place, RecipientOutcome, Site, Verdict, Weather};
 use crate::bounce::{Ended, How, wants_report};
 use crate::letter::codec::encode_state;
-use crate::letter::{LastReply, Letter, Progress, QueueId, RecipientState, Timestamp};
+use crate::letter::{LastReply, Letter, Progress, QueueId, Recipient, RecipientState, Timestamp};
 use crate::record::Event;
 use crate::schedule::{Flow, RecipientSet, WorkerId};
 use crate::spool::Ticket;
@@ -190,30 +190,34 @@ impl State {
         letter: &Letter,
         recipients: &RecipientSet,
         said: &[RecipientOutcome],
-        moved: Vec<(Place, RecipientSet)>,
+        mut moved: Vec<(Place, RecipientSet)>,
     ) -> (Vec<Step>, Vec<Ended>) {
         let config = Arc::clone(&self.config);
         let (held, hold) =
             self.warm.get(&letter.id).map_or((Duration::ZERO, false), |w| (w.course.held, w.course.hold.is_some()));
         // While it is held, its time does not pass.
-        let expired = !hold && now >= config.retry.expiry(letter).after(held);
+        let give_up = |recipient: &Recipient| config.give_up_at(letter, Some(&site.0), &recipient.address).after(held);
+        let is_over = |index: &usize| !hold && letter.recipients.get(*index).is_some_and(|r| now >= give_up(r));
+        let over: RecipientSet = recipients.iter().filter(is_over).collect();
         let (mut steps, mut ended) = (Vec::with_capacity(said.len()), Vec::new());
         let mut released = recipients.clone();
         let mut replaced = RecipientSet::default();
-        moved.iter().filter(|_| !expired).for_each(|(_, set)| replaced.add(set));
+        moved.iter_mut().for_each(|(_, set)| set.subtract(&over));
+        moved.iter().for_each(|(_, set)| replaced.add(set));
         released.subtract(&replaced);
         for (index, said) in recipients.iter().zip(said) {
             let Some(recipient) = letter.recipients.get(index) else { continue };
-            let attempts = attempts(&recipient.state) + 1;
+            let (attempts, expired) = (attempts(&recipient.state) + 1, over.contains(index));
             let last = LastReply { at: now, reply: said.reply.clone(), by: said.by.clone() };
             let event = event(said.verdict, expired);
             let next = match event {
-                Some(Event::Deferred) => Some(config.retry_for(&site.0, &recipient.address).next_attempt_after(
-                    named_wait(said.reply.text()),
-                    letter.id,
-                    attempts,
-                    now,
-                )),
+                Some(Event::Deferred) => {
+                    let (policy, named) =
+                        (config.retry_for(&site.0, &recipient.address), named_wait(said.reply.text()));
+                    let next = policy.next_attempt_after(named, letter.id, attempts, now);
+                    // The calendar knows when the letter expires, but not by which site.
+                    Some(if config.has_give_ups() && !hold { next.min(give_up(recipient)) } else { next })
+                }
                 // Not those that are placed anew at once.
                 None if !replaced.contains(index) => Some(now.after(MOVED_AGAIN)),
                 _ => None,
@@ -240,9 +244,8 @@ impl State {
         let again = steps.iter().filter_map(|step| step.next).min();
         let again = again.map(|next| self.delay_of(letter).map_or(next, |due| next.min(due.max(now))));
         self.scheduler.handle_settled(letter.id, &released, again);
-        if !expired {
-            self.scheduler.handle_moved(letter.id, Flow::of(letter), moved);
-        }
+        moved.retain(|(_, set)| !set.is_empty());
+        self.scheduler.handle_moved(letter.id, Flow::of(letter), moved);
         (steps, ended)
     }
 

@@ -67,7 +67,7 @@ impl Inner {
         let due = letter.release();
         let loaded = Loaded { letter: Arc::clone(letter), course: Course::fresh(letter, due) };
         let mut state = self.lock_now();
-        let expires = state.config.retry.expiry(letter);
+        let expires = state.config.expiry(letter, &loaded.course);
         let first = state.config.retry.interval(id, 0);
         match jobs {
             Ok(jobs) if first.is_zero() && due <= now => {

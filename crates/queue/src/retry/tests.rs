@@ -45,6 +45,19 @@ fn a_table_for_a_site_or_a_domain_inherits_what_it_leaves_out() {
 }
 
 #[test]
+fn a_site_or_a_domain_may_have_its_own_time_to_give_up() {
+    let config: QueueConfig = serde_json::from_str(
+        r#"{"retry_site": {"google.com": {"give_up": "10d"}},
+            "retry_domain": {"short.example": {"give_up": "1d", "give_up_reports": "1h"}}}"#,
+    )
+    .unwrap();
+    let hours = |site: &str, to: &str| config.retry_for(site, &to.parse().unwrap()).give_up.as_secs() / 3600;
+    assert_eq!(hours("other", "a@b.example"), 120);
+    assert_eq!(hours("google.com", "a@b.example"), 240);
+    assert_eq!(hours("google.com", "a@short.example"), 24, "the domain goes before");
+}
+
+#[test]
 fn the_same_letter_waits_the_same_time() {
     let policy = RetryPolicy::default();
     assert_eq!(policy.interval(ID, 9), policy.interval(ID, 9));

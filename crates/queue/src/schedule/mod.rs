@@ -287,6 +287,13 @@ impl Scheduler {
         jobs.into_iter().for_each(|(place, recipients)| self.push(id, flow, place.into(), recipients));
     }
 
+    /// The letter's time to be delivered in is another one than was thought.
+    pub fn handle_expiry(&mut self, id: QueueId, expires: Timestamp) {
+        if let Some(plan) = self.letters.get(id).copied() {
+            self.plan(id, Plan { expires, ..plan });
+        }
+    }
+
     /// Recipients that were to go elsewhere: they are no longer being tried, and ready where they go now.
     pub fn handle_moved(
         &mut self,

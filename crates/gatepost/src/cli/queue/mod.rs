@@ -152,7 +152,7 @@ fn show(id: &str, json: bool, config: &Config) -> Result<(), Fault> {
     let parsed: QueueId = id.parse().map_err(|error| Fault::new(Exit::Usage, format!("`{id}`: {error}")))?;
     let found = match ask(data_dir, &Request::QueueShow { id: id.to_owned() })? {
         Some(value) => understood::<Option<Details>>(value)?,
-        None => queue::offline::show(data_dir, &config.queue.retry, parsed).map_err(unreadable)?,
+        None => queue::offline::show(data_dir, &config.queue, parsed).map_err(unreadable)?,
     };
     let records = match &found {
         Some(details) => details.records.clone(),

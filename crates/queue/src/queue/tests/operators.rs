@@ -81,12 +81,12 @@ async fn a_stopped_daemons_queue_can_be_read() {
     let id = submit(&queue, letter("alice@near.example", &["a@far.example", "b@far.example"])).await;
     carry(&queue, vec![delivered(), deferred()]).await;
     let (listed, shown) = (queue.list(&Filter::default()), queue.show(id));
-    let retry = queue.inner.config().retry.clone();
+    let config = queue.inner.config();
     queue.close(Duration::ZERO).await;
     drop(queue);
     assert_eq!(offline::list(dir.path(), &Filter::default()).unwrap(), listed);
-    assert_eq!(offline::show(dir.path(), &retry, id).unwrap(), shown);
-    assert_eq!(offline::show(dir.path(), &retry, QueueId(1)).unwrap(), None);
+    assert_eq!(offline::show(dir.path(), &config, id).unwrap(), shown);
+    assert_eq!(offline::show(dir.path(), &config, QueueId(1)).unwrap(), None);
 }
 
 #[tokio::test]

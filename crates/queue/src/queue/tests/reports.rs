@@ -94,6 +94,29 @@ async fn a_letter_whose_time_ran_out_is_given_back() {
 }
 
 #[tokio::test]
+async fn who_is_given_up_by_domain_or_site_goes_back_alone_and_the_others_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    let short = |millis| crate::RetryOverride {
+        give_up: Some(Duration::from_millis(millis)),
+        ..crate::RetryOverride::default()
+    };
+    config.retry_domain.insert("far.example".into(), short(300));
+    config.retry_site.insert("slow.example".into(), short(600));
+    let House { queue, .. } = open_with(config);
+    let id = submit(&queue, letter("alice@near.example", &["b@far.example", "c@slow.example", "d@good.example"])).await;
+    for _ in 0..3 {
+        carry(&queue, vec![deferred()]).await;
+    }
+    let (_, first) = report(&queue).await;
+    assert!(first.contains("b@far.example") && !first.contains("c@slow.example"), "{first}");
+    let (_, second) = report(&queue).await;
+    assert!(second.contains("c@slow.example") && !second.contains("d@good.example"), "{second}");
+    until("one is left", || queue.show(id).is_some_and(|shown| shown.summary.pending == 1)).await;
+    assert!(queue.show(id).unwrap().summary.next.is_some(), "and is tried again");
+}
+
+#[tokio::test]
 async fn a_letter_expires_although_its_site_has_no_worker_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
