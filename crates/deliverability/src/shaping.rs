@@ -30,7 +30,7 @@ pub(crate) use rules::{Rule, Rules};
 
 use crate::rate::RateError;
 use crate::units::UnitError;
-use crate::{LOOKED_AT, Rate};
+use crate::{LOOKED_AT, Rate, front};
 use config::{fault, require};
 use level::Level;
 use smtp::Reply;
@@ -111,6 +111,23 @@ pub enum Problem {
     ManyRules,
     #[error("`threshold` counts to at most {THRESHOLD_MOST}")]
     Threshold,
+}
+
+impl Problem {
+    /// The key that is at fault, where it is one.
+    pub fn key(&self) -> Option<&'static str> {
+        match self {
+            Self::Rate(..) => Some("rate"),
+            Self::BadThreshold(..) | Self::Threshold => Some("threshold"),
+            Self::Lasts(_) => Some("for"),
+            Self::Pattern(_) => Some("match"),
+            Self::OnlyProviders(key) | Self::OnlySites(key) | Self::Zero(key) => Some(key),
+            Self::Twice => Some("name"),
+            Self::NoAction => Some("action"),
+            Self::SiteTaken(..) => Some("site"),
+            Self::Missing(_) | Self::ManyRules => None,
+        }
+    }
 }
 
 /// A rule's threshold counts no further: each count is a time that is kept.
@@ -300,8 +317,12 @@ impl Shaping {
         if !(reply.is_transient() || reply.is_permanent()) {
             return Matches { rules: Vec::new(), text: String::new() };
         }
-        let mut text = reply.to_string();
-        text.truncate(text.floor_char_boundary(LOOKED_AT));
+        let mut text = String::new();
+        // Lines of a reply are broken anywhere, with or without a space at their ends.
+        for word in front(&reply.to_string(), LOOKED_AT).split_whitespace() {
+            text.push_str(if text.is_empty() { "" } else { " " });
+            text.push_str(word);
+        }
         Matches { rules: self.matching(site, &text).collect(), text }
     }
 

@@ -351,3 +351,12 @@ fn a_rule_for_everybody_acts_only_where_no_nearer_one_matches() {
     assert_eq!(names("mx.example.net", text), ["default/temporarily-deferred"]);
     assert_eq!(names("yahoodns.net", "421 4.7.0 too many connections"), ["default/too-many-connections"]);
 }
+
+#[test]
+fn a_reply_of_several_lines_is_one_text() {
+    let lines = "Our system has detected that this message is \nsuspicious due to the very low\n reputation of the sending  domain.";
+    let reply = Reply::from_peer(smtp::ReplyCode::from_wire(421).unwrap(), None, lines);
+    let shaping = shipped();
+    let names: Vec<&str> = shaping.examine("google.com", &reply).rules.iter().map(|rule| rule.name.as_str()).collect();
+    assert_eq!(names, ["provider.google/system-detected", "provider.google/very-low-reputation"]);
+}

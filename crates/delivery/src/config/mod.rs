@@ -46,13 +46,14 @@ pub struct Config {
     pub allow_loopback_mx: bool,
     /// IP versions to connect by: `both`, `ipv4` or `ipv6`.
     pub ip: IpVersions,
-    /// Connections that may be open to one site (a domain, a route or an LMTP server) at once.
+    /// Connections that may be open to one site (a set of MX hosts, a route or an LMTP server) at once, where neither a route
+    /// nor `[shaping]` says otherwise.
     pub connections_per_site: usize,
     /// Letters that are written to local mailboxes at once.
     pub maildir_writers: usize,
-    /// Letters sent on one connection before it is closed and a new one made.
+    /// Letters sent on one connection before it is closed and a new one made, where `[shaping]` does not say otherwise.
     pub letters_per_connection: u32,
-    /// Recipients in one transaction, if the server does not say less (RFC 9422 RCPTMAX).
+    /// Recipients in one transaction, if neither the server (RFC 9422 RCPTMAX) nor `[shaping]` says otherwise.
     pub recipients_per_transaction: usize,
     /// How long a connection without a letter to send stays open.
     #[serde(with = "queue::units::duration")]

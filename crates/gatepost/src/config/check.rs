@@ -167,7 +167,9 @@ fn delivery(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
 fn shaping(config: &Config, source: &Source, problems: &mut Vec<Problem>) {
     let Err(error) = Shaping::new(&config.shaping) else { return };
     let place: Vec<&str> = match &error {
-        ShapingError::Entry { path, .. } => ["shaping"].into_iter().chain(path.iter().map(String::as_str)).collect(),
+        ShapingError::Entry { path, problem } => {
+            ["shaping"].into_iter().chain(path.iter().map(String::as_str)).chain(problem.key()).collect()
+        }
         ShapingError::Shipped(_) => vec!["shaping"],
     };
     problems.push(source.fault(&place, error.to_string()));

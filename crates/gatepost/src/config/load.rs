@@ -200,12 +200,13 @@ mod tests {
 
     #[test]
     fn a_fault_in_what_is_said_of_a_provider_is_shown_where_it_stands() {
-        let rule = "[[shaping.provider.google.automation]]\nname = \"x\"\nmatch = \"(\"\n";
+        let head = "[[shaping.provider.google.automation]]\n";
+        let rule = format!("{head}name = \"y\"\noff = true\n{head}name = \"x\"\nmatch = \"(\"\n");
         let message = error(&format!("{SMALLEST}{rule}action = {{ suspend = true }}\nfor = \"1h\"\n"));
         assert!(message.contains("shaping.provider.google.automation.x: `match` is no regular"), "{message}");
-        assert!(message.contains("gatepost.toml:6"), "{message}");
+        assert!(message.contains("gatepost.toml:11"), "{message}");
         let message = error(&format!("{SMALLEST}[shaping.domain.\"a.test\"]\nrate = \"1/s\"\n"));
-        assert!(message.contains("counted by site") && message.contains("gatepost.toml:6"), "{message}");
+        assert!(message.contains("counted by site") && message.contains("gatepost.toml:7"), "{message}");
         let message = error(&format!("{SMALLEST}[shaping.default]\nconections = 1\n"));
         assert!(message.contains("conections") && message.contains("gatepost.toml:7"), "{message}");
     }

@@ -41,7 +41,8 @@ impl Source {
         self.at(error.span(), error.message().trim().to_owned())
     }
 
-    /// A fault in the value at `path`, such as `["listener", "1", "address"]`; where the value is not written, the
+    /// A fault in the value at `path`, such as `["listener", "1", "address"]` (an item of a list by its number, or by its
+    /// `name`); where the value is not written, the
     /// nearest table around it is pointed at.
     pub fn fault(&self, path: &[&str], message: impl Into<String>) -> Problem {
         let span = DeTable::parse(&self.text).ok().and_then(|table| {
@@ -50,7 +51,11 @@ impl Source {
             for key in path {
                 let next = match &value {
                     DeValue::Table(table) => table.get(*key).cloned(),
-                    DeValue::Array(array) => key.parse::<usize>().ok().and_then(|i| array.get(i).cloned()),
+                    DeValue::Array(array) => {
+                        let index =
+                            key.parse().ok().or_else(|| array.iter().position(|item| is_named(item.get_ref(), key)));
+                        index.and_then(|i: usize| array.get(i).cloned())
+                    }
                     _ => None,
                 };
                 let Some(next) = next else { break };
@@ -99,6 +104,11 @@ impl Problem {
         }
         out
     }
+}
+
+fn is_named(item: &DeValue<'_>, name: &str) -> bool {
+    let DeValue::Table(table) = item else { return false };
+    matches!(table.get("name").map(|value| value.get_ref()), Some(DeValue::String(own)) if own == name)
 }
 
 /// A whole table is pointed at by its first line only: a caret under forty lines helps nobody.
