@@ -92,6 +92,8 @@ fn what_is_suspended_waits_over_a_kill_and_leaves_when_it_is_resumed() {
     };
     let none = program.house.run(&["queue", "suspend"], b"");
     assert_eq!(none.code(), Some(2), "one of the four has to be named: {none}");
+    assert!(run(&program, &["suspend", "--site", &site, "--dry-run"]).contains("0 letters would wait"));
+    assert!(run(&program, &["suspensions"]).contains("Nothing is suspended"));
     let said = run(&program, &["suspend", "--site", &site, "--reason", "they asked", "--for", "2h"]);
     assert!(said.contains("is suspended until") && said.contains("they asked"), "{said}");
     assert!(said.contains("no letter was sent there lately"), "{said}");

@@ -25,7 +25,7 @@ use crate::spool::SpoolError;
 /// How many are changed under one lock.
 const PIECE: usize = 500;
 /// Reports that are written at once.
-const REPORTS_AT_ONCE: usize = 64;
+const REPORTS_AT_ONCE: usize = 250;
 
 impl Queue {
     /// How many letters such a selection means now: a dry run. Reads them: blocks.

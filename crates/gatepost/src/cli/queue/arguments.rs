@@ -111,6 +111,9 @@ pub struct Suspend {
     pub reason: String,
     #[command(flatten)]
     pub lasting: Lasting,
+    /// Only say how many letters would wait
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,

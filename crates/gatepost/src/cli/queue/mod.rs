@@ -132,12 +132,12 @@ fn list(what: &List, data_dir: &Path) -> Result<(), Fault> {
             tries(letter.attempts),
             match (&letter.held, &letter.suspended) {
                 (Some(held), _) => hold(now, held),
-                (None, Some(_)) => "not tried now".to_owned(),
+                (None, Some(_)) => "suspended".to_owned(),
                 (None, None) => format!("next try {}", next(now, letter.next)),
             }
         );
         if let Some(suspension) = &letter.suspended {
-            println!("  {}", suspend::words(suspension));
+            output::indented(&suspend::words(suspension), 2).iter().for_each(|line| println!("{line}"));
         }
         if let Some(last) = &letter.last {
             println!("  {}", words(last));
@@ -199,12 +199,14 @@ fn print_details(details: &Details) {
         None => println!("given up  in {}", output::span(details.expires.0.saturating_sub(now.0))),
     }
     if let Some(suspension) = &letter.suspended {
-        println!("but       {}", suspend::words(suspension));
+        let words = output::indented(&suspend::words(suspension), 10).join("\n");
+        println!("but       {}", words.trim_start());
     }
     let mut table = Table::new(&["RECIPIENT", "STATE", "TRIES", "NEXT TRY"]);
     for recipient in &details.all_recipients {
         let state = format!("{:?}", recipient.standing).to_lowercase();
-        let next = if recipient.standing == Standing::Held { "-".to_owned() } else { next(now, recipient.next) };
+        let waits = recipient.standing == Standing::Held || letter.suspended.is_some();
+        let next = if waits { "-".to_owned() } else { next(now, recipient.next) };
         table.row([recipient.to.clone(), state, recipient.attempts.to_string(), next]);
     }
     anstream::print!("\n{}", table.render());

@@ -1,8 +1,11 @@
 //! `gatepost queue suspend`, `resume` and `suspensions`.
 
-use queue::{Suspended, Suspension, Timestamp, suspensions_at_rest};
+use std::path::Path;
+
+use queue::{By, Filter, Suspended, Suspension, Timestamp, suspensions_at_rest};
 use serde_json::Value;
 
+use super::summary::gather;
 use super::{Resume, Suspend, ask, data_dir, not_running, understood, when};
 use crate::cli::{ConfigFile, print_json};
 use crate::control::Request;
@@ -10,8 +13,12 @@ use crate::fault::Fault;
 use crate::output::{self, Table, WARN, paint};
 
 pub fn suspend(arguments: Suspend) -> Result<(), Fault> {
-    let Suspend { what, reason, lasting, json, file } = arguments;
+    let Suspend { what, reason, lasting, dry_run: dry, json, file } = arguments;
     let Some(of) = what.suspended() else { return Ok(()) };
+    if dry {
+        return dry_run(&data_dir(&file)?, &of, json);
+    }
+    let concerned = concerned(&of);
     let request = Request::Suspend { of, reason, until: lasting.end() };
     let answer = ask(&data_dir(&file)?, &request)?.ok_or_else(not_running)?;
     let suspension: Suspension = understood(answer.get("suspension").cloned().unwrap_or_default())?;
@@ -23,11 +30,43 @@ pub fn suspend(arguments: Suspend) -> Result<(), Fault> {
         None => "until it is resumed".to_owned(),
     };
     println!("{} is suspended {end}: {}", name(&suspension.of), suspension.reason);
-    if answer.get("is_known").and_then(Value::as_bool) == Some(false) {
+    let count = count(&data_dir(&file)?, concerned)?;
+    if let Some(count) = count {
+        println!("{} in the queue {} for that", output::letters(count), if count == 1 { "waits" } else { "wait" });
+    }
+    if answer.get("is_known").and_then(Value::as_bool) == Some(false) && count == Some(0) {
         let note = paint(WARN, "note:");
-        anstream::println!(
-            "{note} no letter was sent there lately; `gatepost queue` and `gatepost route` name the sites"
-        );
+        anstream::println!("{note} no letter was sent there lately; `gatepost queue` names the sites");
+    }
+    Ok(())
+}
+
+/// The letters that are meant; `None`: nobody counts by source.
+fn concerned(of: &Suspended) -> Option<Filter> {
+    let name = |name: &String| Some(name.trim().to_owned());
+    match of {
+        Suspended::Site(site) => Some(Filter { site: name(site), ..Filter::default() }),
+        Suspended::Domain(domain) => Some(Filter { domain: name(domain), ..Filter::default() }),
+        Suspended::Sender(sender) => Some(Filter { from: name(sender), ..Filter::default() }),
+        Suspended::Source(_) => None,
+    }
+}
+
+fn count(data_dir: &Path, concerned: Option<Filter>) -> Result<Option<usize>, Fault> {
+    let Some(filter) = concerned else { return Ok(None) };
+    let gathered = gather(data_dir, By::State, &filter)?.ok_or_else(not_running)?;
+    Ok(Some(gathered.groups.iter().map(|group| group.letters).sum()))
+}
+
+/// Changes nothing.
+fn dry_run(data_dir: &Path, of: &Suspended, json: bool) -> Result<(), Fault> {
+    let count = count(data_dir, concerned(of))?;
+    if json {
+        return print_json(&serde_json::json!({ "suspended": of, "count": count, "dry_run": true }));
+    }
+    match count {
+        Some(count) => println!("{} would wait", output::letters(count)),
+        None => println!("letters are not counted by source"),
     }
     Ok(())
 }

@@ -152,7 +152,7 @@ fn row(
         "{:<20} {:>7} {:>6} {:>4} {:>6} {per_second:>6.1}  {}",
         shortened(&name, 20),
         group.map_or(0, |group| group.letters),
-        lane.map_or(0, |lane| lane.ready),
+        group.map(|group| group.ready).or(lane.map(|lane| lane.ready)).unwrap_or(0),
         lane.map_or(0, |lane| lane.running),
         lane.map_or_else(|| "-".to_owned(), |lane| format!("{}/{}", lane.open, lane.allowed)),
         why.unwrap_or_default()
