@@ -246,6 +246,7 @@ impl Inner {
                     self.sought.notify_one();
                 }
                 Dispatch::Retire { worker } => state.hand(worker, Handed::Retired),
+                Dispatch::Rest { id } => state.cool(id),
             }
         }
         if state.scheduler.next_time().is_some_and(|at| at < state.calendar_waits) {

@@ -12,8 +12,8 @@
 //!                 └Expire: the driver reports what is still pending
 //! ```
 //!
-//! A deferred letter is two times in a map and one entry in an ordered set: some 70 octets, whatever its size and
-//! number of recipients. Who of them is due is read from the spool when the time comes, and their site is decided then.
+//! A deferred letter is two times in a table and one entry in an ordered set: some 60 octets, whatever its size and
+//! number of recipients. One that is due and waits behind others takes 16 more (`behind`). Who of them is due is read from the spool when the time comes, and their site is decided then.
 //!
 //! # Invariants
 //! - A recipient is in at most one job. The driver leaves out of [`Scheduler::handle_loaded`] what [`Scheduler::out_of`]
@@ -32,6 +32,7 @@ use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Place, Sites, Source};
 use crate::table::Table;
 
+mod behind;
 mod job;
 mod pace;
 mod ready;
@@ -90,6 +91,8 @@ pub struct Scheduler {
     idle: BTreeSet<WorkerId>,
     retiring: usize,
     outbox: VecDeque<Dispatch>,
+    /// Letters that were due when there was no room for more; mostly still so.
+    overdue: VecDeque<QueueId>,
     suspended: suspend::Suspended,
 }
 
@@ -171,6 +174,7 @@ impl Scheduler {
             idle: BTreeSet::new(),
             retiring: 0,
             outbox: VecDeque::new(),
+            overdue: VecDeque::new(),
             suspended: suspend::Suspended::default(),
         }
     }
@@ -239,7 +243,8 @@ impl Scheduler {
         let letter = self.calendar.first().map(|(at, _)| *at);
         let lane = self.alarms.first().map(|(at, _)| *at);
         let search = self.search_again.first().map(|(at, _)| *at);
-        [letter, lane, search].into_iter().flatten().min()
+        let overdue = (!self.overdue.is_empty() && self.has_room()).then_some(Timestamp(0));
+        [letter, lane, search, overdue].into_iter().flatten().min()
     }
 
     /// It is this late. To be said before anything else is: rates and pauses are measured by it. Lanes whose pause is over
@@ -395,8 +400,8 @@ impl Scheduler {
     pub fn handle_retry(&mut self, id: QueueId) -> bool {
         let held = |plan: &Plan| plan.stage == Stage::Held;
         let Some(plan) = self.letters.get(id).copied().filter(|plan| !held(plan)) else { return false };
-        // With no next try, all that is pending is ready or running already.
-        if plan.stage == Stage::Quiet && plan.next != NEVER {
+        // With no next try, all that is pending is ready or running already, or waits behind others.
+        if plan.stage == Stage::Quiet && (plan.next != NEVER || !self.out.contains_key(&id)) {
             self.plan(id, Plan { stage: Stage::Forced, ..plan });
         }
         true
@@ -419,19 +424,28 @@ impl Scheduler {
     /// What the calendar says at `now`. Call until it says [`Calendar::Wait`], then drain [`Scheduler::poll_dispatch`].
     pub fn poll_calendar(&mut self, now: Timestamp) -> Calendar {
         self.handle_time(now);
-        let Some((_, id)) = self.calendar.first().copied().filter(|(at, _)| *at <= now) else {
-            return Calendar::Wait(self.next_time());
-        };
-        let Some(plan) = self.letters.get(id).copied() else {
-            self.calendar.pop_first();
-            return Calendar::Wait(Some(now));
-        };
-        if plan.expires > now || plan.stage == Stage::Held {
+        while let Some((_, id)) = self.calendar.first().copied().filter(|(at, _)| *at <= now) {
+            let Some(plan) = self.letters.get(id).copied() else {
+                self.calendar.pop_first();
+                continue;
+            };
+            let expired = plan.expires <= now && plan.stage != Stage::Held;
+            if expired {
+                self.plan(id, Plan { stage: Stage::Expiring, next: NEVER, ..plan });
+                return Calendar::Expire { id, running: self.unready(id) };
+            }
+            if plan.stage == Stage::Quiet && !self.has_room() {
+                self.plan(id, Plan { next: NEVER, ..plan });
+                self.overdue.push_back(id);
+                continue;
+            }
             self.plan(id, Plan { stage: Stage::Loading, next: NEVER, ..plan });
             return Calendar::Load { id, all: plan.stage == Stage::Forced };
         }
-        self.plan(id, Plan { stage: Stage::Expiring, next: NEVER, ..plan });
-        Calendar::Expire { id, running: self.unready(id) }
+        if let Some(id) = self.next_overdue() {
+            return Calendar::Load { id, all: false };
+        }
+        Calendar::Wait(self.next_time())
     }
 
     fn plan(&mut self, id: QueueId, plan: Plan) {

@@ -42,7 +42,7 @@ impl Flow {
         }
     }
 
-    fn class(self) -> usize {
+    pub(super) fn class(self) -> usize {
         match self.priority {
             1.. => 0,
             0 => 1,
@@ -52,7 +52,7 @@ impl Flow {
 }
 
 /// Letters per round of the high, the normal and the low class.
-const SHARES: [u32; 3] = [8, 4, 1];
+pub(super) const SHARES: [u32; 3] = [8, 4, 1];
 /// How far a worker looks for a letter that suits its connection: so many senders, and so many letters of each.
 const LOOK_AHEAD: usize = 8;
 const PASSED_OVER_MOST: u8 = 16;
@@ -61,7 +61,8 @@ const COST_MOST: usize = 50;
 
 #[derive(Debug, Default)]
 pub(super) struct Ready {
-    classes: [Class; 3],
+    /// Not there in most of 100,000 lanes.
+    classes: Option<Box<[Class; 3]>>,
     len: usize,
 }
 
@@ -110,7 +111,8 @@ impl Ready {
 
     fn add(&mut self, job: Job, add: impl FnOnce(&mut VecDeque<Entry>, Entry)) {
         let Job { id, recipients, via, flow, round } = job;
-        let Some(class) = self.classes.get_mut(flow.class()) else { return };
+        let classes = self.classes.get_or_insert_default();
+        let Some(class) = classes.get_mut(flow.class()) else { return };
         let sender = class.senders.entry(flow.sender).or_default();
         if sender.jobs.is_empty() {
             class.turn.push_back(flow.sender);
@@ -122,19 +124,47 @@ impl Ready {
 
     /// The next job; one with this `via` where it is near.
     pub fn pop(&mut self, via: &Via) -> Option<Job> {
-        if !self.classes.iter().any(|class| class.credit > 0 && !class.turn.is_empty()) {
-            self.classes.iter_mut().zip(SHARES).for_each(|(class, share)| class.credit = share);
+        let classes = self.classes.as_deref_mut()?;
+        if !classes.iter().any(|class| class.credit > 0 && !class.turn.is_empty()) {
+            classes.iter_mut().zip(SHARES).for_each(|(class, share)| class.credit = share);
         }
-        let class = self.classes.iter_mut().find(|class| class.credit > 0 && !class.turn.is_empty())?;
+        let class = classes.iter_mut().find(|class| class.credit > 0 && !class.turn.is_empty())?;
         class.credit -= 1;
         let job = class.pop(via)?;
         self.len -= 1;
         Some(job)
     }
 
+    /// How many of these are of this sender, in its class.
+    pub fn of_sender(&self, flow: Flow) -> usize {
+        let class = self.classes.as_ref().and_then(|classes| classes.get(flow.class()));
+        class.and_then(|class| class.senders.get(&flow.sender)).map_or(0, |sender| sender.jobs.len())
+    }
+
+    /// All of them, in no order.
+    pub fn take_all(&mut self) -> Vec<Job> {
+        let mut jobs = Vec::with_capacity(self.len);
+        self.len = 0;
+        for (name, sender) in
+            self.classes.take().into_iter().flat_map(|classes| *classes).flat_map(|class| class.senders)
+        {
+            let flow = Flow { priority: sender.priority, sender: name };
+            let job = |Entry { id, recipients, via, round }| Job { id, recipients, via, flow, round };
+            jobs.extend(sender.jobs.into_iter().map(job));
+        }
+        jobs
+    }
+
+    /// Gives its memory back, where it is empty.
+    pub fn rest(&mut self) {
+        if self.is_empty() {
+            self.classes = None;
+        }
+    }
+
     /// The letter that came first. For operators: looks at each sender.
     pub fn oldest(&self) -> Option<QueueId> {
-        let senders = self.classes.iter().flat_map(|class| class.senders.values());
+        let senders = self.classes.iter().flat_map(|classes| classes.iter()).flat_map(|class| class.senders.values());
         senders.filter_map(|sender| sender.jobs.front()).map(|entry| entry.id).min()
     }
 }

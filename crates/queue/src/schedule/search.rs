@@ -9,6 +9,8 @@ use crate::queue::{Lane, Site, Source, Via};
 
 /// When a search that was given up without an answer is asked for again.
 const SEARCH_AGAIN: Duration = Duration::from_secs(10);
+/// What a domain may always have in memory.
+const FEW: usize = 4;
 
 impl Scheduler {
     pub(super) fn seek(&mut self, domain: Arc<str>, source: Source, job: Job) {
@@ -19,12 +21,22 @@ impl Scheduler {
         jobs.push((source, job));
     }
 
+    /// Whether one more letter may wait for this domain: of many letters in memory, a few of each.
+    pub(super) fn may_seek(&self, domain: &str) -> bool {
+        self.has_room() || self.searching.get(domain).is_none_or(|jobs| jobs.len() < FEW)
+    }
+
     /// The site of this domain is known: what waits for it becomes ready, each from its own source.
     pub fn handle_found(&mut self, domain: &str, site: &Site, via: &Via) {
         for (source, job) in self.searching.remove(domain).unwrap_or_default() {
             // Dropped or expired meanwhile: nobody wants it any more.
             if self.out.get(&job.id).is_some_and(|out| out.wants(&job)) {
-                self.push_ready(Lane { site: site.clone(), source }, Job { via: via.clone(), ..job });
+                let lane = Lane { site: site.clone(), source };
+                if self.has_room_in(&lane, job.flow) {
+                    self.push_ready(lane, Job { via: via.clone(), ..job });
+                } else {
+                    self.put_back_behind(&lane, &job);
+                }
             }
         }
     }

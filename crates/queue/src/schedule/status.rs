@@ -64,8 +64,8 @@ impl Scheduler {
     pub fn lanes(&self, now: Timestamp) -> Vec<LaneStatus> {
         let status = |(lane, queue): (&Lane, &super::LaneQueue)| LaneStatus {
             lane: lane.clone(),
-            ready: queue.ready.len(),
-            oldest: queue.ready.oldest(),
+            ready: queue.ready.len() + queue.behind.as_ref().map_or(0, |behind| behind.len()),
+            oldest: queue.ready.oldest().into_iter().chain(queue.behind.as_ref().and_then(|b| b.oldest())).min(),
             running: queue.busy,
             open: queue.open,
             window: queue.pace.window(),
@@ -86,7 +86,7 @@ impl super::LaneQueue {
         let pace = &self.pace;
         let suspended = pace.suspended_until(now).map(|until| Some(until).filter(|until| *until != NEVER));
         match (pace.rests_until(now), pace.dead_until()) {
-            _ if self.ready.is_empty() => Bound::Nothing,
+            _ if self.ready.is_empty() && self.behind.is_none() => Bound::Nothing,
             _ if let Some(until) = suspended => Bound::Suspended { until },
             (Some(until), _) => Bound::Resting { until },
             (_, Some(until)) if until > now => Bound::Dead { until },

@@ -10,6 +10,7 @@ use crate::letter::{Letter, Recipient};
 use crate::queue::{Limits, Site, Via};
 use crate::retry::RetryPolicy;
 
+mod behind;
 mod lanes;
 
 const SECOND: u64 = 1_000;
@@ -249,6 +250,7 @@ trait Driver {
                 Dispatch::Search { domain } => panic!("{domain}"),
                 Dispatch::Hand { worker, job } => self.start(worker, job),
                 Dispatch::Retire { worker } => self.scheduler().handle_closed(worker),
+                Dispatch::Rest { .. } => {}
             }
         }
     }
@@ -259,6 +261,12 @@ trait Driver {
             None => self.scheduler().handle_idle(worker),
         }
     }
+}
+
+/// The recipient of a letter that has one, where it is in no job: as the driver does it.
+fn not_out(scheduler: &Scheduler, id: QueueId) -> Option<RecipientSet> {
+    let (ready, running) = scheduler.out_of(id);
+    (ready.is_empty() && running.is_empty()).then(one)
 }
 
 /// A driver with a clock of its own: letters with one recipient each, attempts that take their site's time.
@@ -335,7 +343,8 @@ impl World {
             match self.scheduler.poll_calendar(Timestamp(self.now)) {
                 Calendar::Load { id, .. } => {
                     let to = site(&self.letters[&id].0);
-                    self.scheduler.handle_loaded(id, Flow::default(), [(to, one())], None);
+                    let due = not_out(&self.scheduler, id);
+                    self.scheduler.handle_loaded(id, Flow::default(), due.map(|one| (to, one)), None);
                 }
                 Calendar::Expire { id, running } if running.is_empty() => {
                     self.expired.insert(id, self.now);

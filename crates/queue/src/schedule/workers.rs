@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::behind::Behind;
 use super::pace::Pace;
 use super::ready::{Flow, Ready};
 use super::{Job, Out, RecipientSet, Scheduler, Stage};
@@ -30,6 +31,8 @@ pub enum Dispatch {
     Hand { worker: WorkerId, job: Job },
     /// An idle worker should close: another site needs its place.
     Retire { worker: WorkerId },
+    /// This letter waits behind others now: it need not be kept at hand.
+    Rest { id: QueueId },
 }
 
 /// How many letters the only worker of a site carries before it gives way to a site that has none.
@@ -49,8 +52,10 @@ pub(super) struct LaneQueue {
     pub begun: u64,
     idle: Vec<WorkerId>,
     pub starved: bool,
+    /// Letters that wait until it has room for them.
+    pub behind: Option<Box<Behind>>,
     /// Since when it has nothing to do.
-    unused: Option<Timestamp>,
+    pub unused: Option<Timestamp>,
     /// Its one entry in [`Scheduler::alarms`].
     alarm: Option<Timestamp>,
 }
@@ -65,6 +70,7 @@ impl LaneQueue {
             begun: 0,
             idle: Vec::new(),
             starved: false,
+            behind: None,
             unused: None,
             alarm: None,
         }
@@ -102,7 +108,7 @@ impl Scheduler {
 
     /// Jobs that wait for a worker of this site. Those of letters that were dropped meanwhile are counted.
     pub fn ready(&self, lane: &Lane) -> usize {
-        self.lanes.get(lane).map_or(0, |queue| queue.ready.len())
+        self.lanes.get(lane).map_or(0, |queue| queue.ready.len() + queue.behind.as_ref().map_or(0, |b| b.len()))
     }
 
     /// The next job for this worker, if there is one now.
@@ -270,6 +276,11 @@ impl Scheduler {
         if recipients.is_empty() {
             return;
         }
+        match &place {
+            Place::Lane { lane, .. } if !self.has_room_in(lane, flow) => return self.put_behind(lane, flow, id),
+            Place::Unknown { domain, .. } if !self.may_seek(domain) => return self.put_overdue(id),
+            _ => {}
+        }
         let rounds = &mut self.rounds;
         let out = self.out.entry(id).or_insert_with(|| Out::begin(rounds));
         out.ready.add(&recipients);
@@ -293,6 +304,7 @@ impl Scheduler {
             return self.feed(&lane);
         };
         queue.unused = None;
+        queue.behind.iter_mut().for_each(|behind| behind.came());
         // The best idle worker has a connection that suits.
         let near = queue.idle.len().saturating_sub(IDLE_LOOK);
         let suits = |id: &WorkerId| self.workers.get(id).is_some_and(|worker| worker.via == job.via);
@@ -331,6 +343,7 @@ impl Scheduler {
         {
             queue.pace.set_limits(self.routes.limits(lane), self.now);
         }
+        self.put_all_behind(lane);
         self.hand_to_idle(lane);
         while self.wants_worker(lane) {
             if self.workers.len() >= self.most_workers || self.in_line() > 0 {
@@ -339,9 +352,9 @@ impl Scheduler {
             }
             self.open_worker(lane);
         }
-        if let Some(queue) = self.lanes.get(lane)
-            && !queue.ready.is_empty()
-            && let Some(at) = queue.pace.changes_at(self.now)
+        self.call(lane);
+        if let Some(queue) = self.lanes.get(lane).filter(|queue| !queue.ready.is_empty() || queue.behind.is_some())
+            && let Some(at) = queue.pace.changes_at(self.now).or_else(|| self.calls_again(lane))
         {
             self.set_alarm(lane, at);
         }
@@ -457,7 +470,7 @@ impl Scheduler {
     /// Forgets a lane that has nothing to do: at once where there is nothing to remember, else after a while.
     fn tidy(&mut self, lane: &Lane) {
         let Some(queue) = self.lanes.get(lane) else { return };
-        if queue.open > 0 || !queue.ready.is_empty() || queue.starved {
+        if queue.open > 0 || !queue.ready.is_empty() || queue.behind.is_some() || queue.starved {
             return;
         }
         let since = queue.unused.unwrap_or(self.now);
@@ -472,6 +485,7 @@ impl Scheduler {
         }
         if let Some(queue) = self.lanes.get_mut(lane) {
             queue.unused = Some(since);
+            queue.ready.rest();
         }
         self.set_alarm(lane, until);
     }

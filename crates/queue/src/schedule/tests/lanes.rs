@@ -18,26 +18,26 @@ impl Sites for Allowed {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Peer {
-    takes: u64,
-    bears: usize,
-    dead_until: u64,
+pub(super) struct Peer {
+    pub(super) takes: u64,
+    pub(super) bears: usize,
+    pub(super) dead_until: u64,
 }
 
-const GOOD: Peer = Peer { takes: SECOND, bears: usize::MAX, dead_until: 0 };
+pub(super) const GOOD: Peer = Peer { takes: SECOND, bears: usize::MAX, dead_until: 0 };
 
-struct Sim {
-    scheduler: Scheduler,
+pub(super) struct Sim {
+    pub(super) scheduler: Scheduler,
     allowed: Arc<Allowed>,
-    now: u64,
-    peers: HashMap<String, Peer>,
-    letters: HashMap<QueueId, (String, Flow)>,
+    pub(super) now: u64,
+    pub(super) peers: HashMap<String, Peer>,
+    pub(super) letters: HashMap<QueueId, (String, Flow)>,
     /// By when they end; whether there were too many connections when it began.
-    running: BTreeMap<(u64, WorkerId), (Job, Lane, bool)>,
+    pub(super) running: BTreeMap<(u64, WorkerId), (Job, Lane, bool)>,
     lanes: HashMap<WorkerId, Lane>,
     /// Begun: when and where.
-    begun: Vec<(u64, String)>,
-    delivered: HashMap<QueueId, u64>,
+    pub(super) begun: Vec<(u64, String)>,
+    pub(super) delivered: HashMap<QueueId, u64>,
     troubles: usize,
     known: BTreeSet<WorkerId>,
 }
@@ -63,7 +63,7 @@ impl Driver for Sim {
 }
 
 impl Sim {
-    fn new(in_all: usize, peers: &[(&str, Peer)]) -> Self {
+    pub(super) fn new(in_all: usize, peers: &[(&str, Peer)]) -> Self {
         let allowed = Arc::new(Allowed::default());
         Self {
             scheduler: Scheduler::new(allowed.clone(), in_all, 5),
@@ -80,13 +80,13 @@ impl Sim {
         }
     }
 
-    fn limit(&mut self, name: &str, limits: Limits) {
+    pub(super) fn limit(&mut self, name: &str, limits: Limits) {
         self.allowed.0.lock().unwrap().insert(name.into(), limits);
         self.scheduler.handle_limits(&Site(name.into()));
         self.dispatch();
     }
 
-    fn send(&mut self, id: u64, to: &str, flow: Flow) {
+    pub(super) fn send(&mut self, id: u64, to: &str, flow: Flow) {
         self.letters.insert(QueueId(id), (to.into(), flow));
         self.scheduler.handle_time(Timestamp(self.now));
         self.scheduler.handle_enqueued(QueueId(id), Timestamp(60 * DAY), flow, [(site(to), one())]);
@@ -114,7 +114,7 @@ impl Sim {
         }
     }
 
-    fn run_until(&mut self, end: u64) {
+    pub(super) fn run_until(&mut self, end: u64) {
         loop {
             let done = self.running.first_key_value().map(|((at, _), _)| *at);
             let due = self.scheduler.next_time().map(|at| at.0.max(self.now));
@@ -124,7 +124,8 @@ impl Sim {
             self.dispatch();
             while let Calendar::Load { id, .. } = self.scheduler.poll_calendar(Timestamp(at)) {
                 let (to, flow) = self.letters[&id].clone();
-                self.scheduler.handle_loaded(id, flow, [(site(&to), one())], None);
+                let due = not_out(&self.scheduler, id);
+                self.scheduler.handle_loaded(id, flow, due.map(|one| (site(&to), one)), None);
             }
             self.dispatch();
             if let Some(entry) = self.running.first_entry().filter(|entry| entry.key().0 <= at) {
@@ -136,13 +137,13 @@ impl Sim {
         self.now = end;
     }
 
-    fn bound(&self, name: &str) -> Bound {
+    pub(super) fn bound(&self, name: &str) -> Bound {
         let lanes = self.scheduler.lanes(Timestamp(self.now));
         lanes.iter().find(|status| status.lane == site(name)).unwrap().bound
     }
 }
 
-fn flow(sender: u64) -> Flow {
+pub(super) fn flow(sender: u64) -> Flow {
     Flow { priority: 0, sender }
 }
 
