@@ -203,7 +203,16 @@ impl Connection {
     }
 
     async fn submit(&mut self) -> Answer {
-        let reply = match std::mem::replace(&mut self.draft, Text::None) {
+        let draft = std::mem::replace(&mut self.draft, Text::None);
+        if let Text::Draft(draft) = &draft
+            && let Err(refused) = self.policy.may_send_text(self.session.authenticated(), || beginning(draft))
+        {
+            if let Answer::Reply(reply) | Answer::Close(reply) = &refused {
+                self.policy.letter_refused(reply, self.session.authenticated());
+            }
+            return refused;
+        }
+        let reply = match draft {
             Text::Draft(draft) => match self.policy.letter(&self.session) {
                 Some(letter) => match self.shared.queue.submit(letter, draft).await {
                     Ok(id) => {
@@ -279,6 +288,12 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
         tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),
     }
+}
+
+/// As much as a header usually has.
+fn beginning(draft: &Draft) -> Vec<u8> {
+    const HEADER: usize = 64 << 10;
+    blocking(|| draft.read_at(0, HEADER)).map(|text| text.to_vec()).unwrap_or_default()
 }
 
 fn our_fault() -> Reply {

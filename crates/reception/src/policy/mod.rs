@@ -22,10 +22,11 @@ use smtp::server::{Answer, AuthQuestion, ServerSession};
 use smtp::{ForwardPath, Mailbox, Reply, ReversePath};
 
 use crate::config::{Listener, Profile};
-use crate::credentials::{LoginRefusal, Roster, Verifier};
+use crate::credentials::{Account, LoginRefusal, Roster, Verifier};
 use crate::directory::{AccountBook, Resolution};
 use crate::shared::Shared;
 use recipient::Trust;
+use sender::May;
 
 /// Addresses that one letter may be for after aliases, as a multiple of `limits.alias_expansion`.
 const LETTER_EXPANSION: usize = 10;
@@ -39,6 +40,8 @@ pub(crate) struct Policy {
     client: IpAddr,
     /// Of the present transaction.
     from: Option<ReversePath>,
+    /// It is from `<>`, and its From field has to show whose it is.
+    receipt: bool,
     /// For each accepted RCPT of it: where it leads.
     targets: Vec<Vec<Mailbox>>,
 }
@@ -72,7 +75,7 @@ impl From<LoginRefusal> for Slow {
 
 impl Policy {
     pub(crate) fn new(listener: Arc<Listener>, shared: Arc<Shared>, client: IpAddr) -> Self {
-        Self { listener, shared, client, from: None, targets: Vec::new() }
+        Self { listener, shared, client, from: None, receipt: false, targets: Vec::new() }
     }
 
     pub(crate) fn client(&self) -> IpAddr {
@@ -115,7 +118,10 @@ impl Policy {
         self.targets.clear();
         self.from = Some(from.clone());
         match self.may_send(from, params, user) {
-            Ok(()) => Answer::Accept,
+            Ok(may) => {
+                self.receipt = may == May::SendIfItIsTheirs;
+                Answer::Accept
+            }
             Err(answer) => {
                 if let Answer::Reply(reply) | Answer::Close(reply) = &answer {
                     self.record_refusal(reply, &[], user);
@@ -125,16 +131,28 @@ impl Policy {
         }
     }
 
-    fn may_send(&self, from: &ReversePath, params: &MailParams, user: Option<&str>) -> Result<(), Answer> {
-        if let Some(user) = user {
-            self.may_send_as(user, from)?;
-        }
+    fn may_send(&self, from: &ReversePath, params: &MailParams, user: Option<&str>) -> Result<May, Answer> {
+        let may = user.map_or(Ok(May::Send), |user| self.may_send_as(user, from))?;
         let memory = self.shared.admission.memory(self.shared.limits.free_memory);
         memory.map_err(|_| Answer::Reply(Reply::new(452, (4, 3, 1), "not enough memory; try again later")))?;
-        self.shared.queue.room_for(params.size.unwrap_or(0)).map_err(|refusal| Answer::Reply(refusal.reply()))
+        self.shared.queue.room_for(params.size.unwrap_or(0)).map_err(|refusal| Answer::Reply(refusal.reply()))?;
+        Ok(may)
     }
 
-    fn may_send_as(&self, user: &str, from: &ReversePath) -> Result<(), Answer> {
+    fn may_send_as(&self, user: &str, from: &ReversePath) -> Result<May, Answer> {
+        self.account(user, |account| sender::owned(account, from, &self.shared.directory))
+    }
+
+    /// The letter is complete: whether it may be sent under the reverse-path that MAIL gave.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub(crate) fn may_send_text(&self, user: Option<&str>, beginning: impl FnOnce() -> Vec<u8>) -> Result<(), Answer> {
+        let Some(user) = user.filter(|_| self.receipt) else { return Ok(()) };
+        self.account(user, |account| sender::written_by(account, &beginning(), &self.shared.directory))
+    }
+
+    fn account<T>(&self, user: &str, ask: impl FnOnce(&Account) -> Result<T, Reply>) -> Result<T, Answer> {
         let roster = self.shared.verifier.roster().map_err(|error| {
             tracing::error!(%error, "accounts cannot be looked up");
             Answer::Reply(ACCOUNTS_TROUBLE)
@@ -145,7 +163,7 @@ impl Policy {
             (4, 7, 0),
             "this account may no longer log in",
         )))?;
-        sender::owned(account, from, &self.shared.directory).map_err(Answer::Reply)
+        ask(account).map_err(Answer::Reply)
     }
 
     pub(crate) fn rcpt(&mut self, to: &ForwardPath, user: Option<&str>) -> Answer {

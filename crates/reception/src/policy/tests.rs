@@ -162,7 +162,7 @@ fn from(text: &str) -> ReversePath {
 }
 
 fn owned(addresses: &[&str], text: &str) -> Result<(), String> {
-    sender::owned(&account(addresses), &from(text), &directory()).map_err(|reply| reply.to_string())
+    sender::owned(&account(addresses), &from(text), &directory()).map(drop).map_err(|reply| reply.to_string())
 }
 
 #[test]
@@ -187,9 +187,27 @@ fn a_wildcard_owns_the_domain_and_no_other() {
 }
 
 #[test]
-fn the_null_sender_is_for_relaying_servers() {
-    assert!(owned(&["*@local.example"], "").unwrap_err().starts_with("550 5.7.1 the null sender"));
-    assert_eq!(owned(&["*"], ""), Ok(()));
+fn a_letter_from_nobody_is_for_relaying_servers_and_for_answers_of_ones_own() {
+    let may = |addresses: &[&str]| sender::owned(&account(addresses), &ReversePath::Null, &directory());
+    assert_eq!(may(&["*"]), Ok(May::Send));
+    assert_eq!(may(&["alice@local.example"]), Ok(May::SendIfItIsTheirs));
+    assert!(may(&[]).unwrap_err().to_string().starts_with("550 5.7.1 a letter from the null sender"));
+    let alice = account(&["alice@local.example"]);
+    for (header, theirs) in [
+        ("Subject: read\r\nFrom: alice@local.example\r\n", true),
+        ("From: \"Alice, of sales\" <Alice@LOCAL.example>\r\n", true),
+        ("From:\r\n Alice\r\n <alice+shop@local.example> \r\n", true),
+        ("From: user@local.example\r\n", false),
+        ("From: alice@local.example, user@local.example\r\n", false),
+        ("From: <alice@local.example>, <user@local.example>\r\n", false),
+        ("From: user@local.example <alice@local.example> x\r\n", false),
+        ("From: alice@local.example\r\nFrom: user@local.example\r\n", false),
+        ("From: alice@local.example (Alice)\r\n", false),
+        ("Subject: x\r\n\r\nFrom: alice@local.example\r\n", false),
+        ("", false),
+    ] {
+        assert_eq!(sender::written_by(&alice, header.as_bytes(), &directory()).is_ok(), theirs, "{header:?}");
+    }
 }
 
 fn recipient_of(accepted: &[(&str, &[&str])]) -> Vec<Recipient> {

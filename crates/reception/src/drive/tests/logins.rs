@@ -99,5 +99,24 @@ async fn an_account_owns_whole_domains_by_wildcard() {
     assert!(client.letter("whoever@own.example", "anyone@far.example").await.starts_with("250 "));
     assert!(client.letter("whoever@sub.own.example", "anyone@far.example").await.starts_with("553 5.7.1"));
     let reply = client.letter("", "anyone@far.example").await;
-    assert!(reply.starts_with("550 5.7.1 the null sender"), "{reply}");
+    assert!(reply.starts_with("550 5.7.1 a letter from the null sender"), "{reply}");
+}
+
+/// RFC 8098 §3: a receipt has no return path.
+#[tokio::test]
+async fn an_account_answers_from_nobody_where_the_letter_shows_whose_it_is() {
+    let server = Server::start(Profile::Submission).await;
+    let mut client = Client::alice(&server).await;
+    for (author, code) in [("Alice <whoever@own.example>", "250 "), ("eve@far.example", "550 5.7.1")] {
+        for line in ["MAIL FROM:<>", "RCPT TO:<anyone@far.example>"] {
+            assert!(client.say(line).await.starts_with("250 "));
+        }
+        client.say("DATA").await;
+        let reply = client.say(&format!("From: {author}\r\nSubject: read\r\n\r\nRead.\r\n.")).await;
+        assert!(reply.starts_with(code), "{author}: {reply}");
+    }
+    assert!(
+        client.letter("whoever@own.example", "anyone@far.example").await.starts_with("250 "),
+        "the next is as ever"
+    );
 }
