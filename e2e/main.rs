@@ -6,6 +6,7 @@
 mod commands;
 mod config;
 mod crash;
+mod crowd;
 mod disk;
 mod failures;
 mod ills;
