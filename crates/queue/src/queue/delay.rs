@@ -2,9 +2,6 @@
 //!
 //! # Invariants
 //! - That it was told is written down after the report is durable: a crash in between tells it twice.
-//!
-//! # Limits
-//! - A letter that never got a connection at all is told of when it is tried first.
 
 use std::sync::Arc;
 

@@ -71,8 +71,11 @@ impl Inner {
         let first = state.config.retry.interval(id, 0);
         match jobs {
             Ok(jobs) if first.is_zero() && due <= now => {
+                let told_at = state.delay_due(letter, &loaded.course);
                 state.keep(id, loaded, Some(body), false);
                 state.scheduler.handle_enqueued(id, expires, Flow::of(letter), jobs);
+                // Its site may be dead all that time.
+                told_at.into_iter().for_each(|at| state.scheduler.handle_notice(id, at));
             }
             // A bug of ours: the letter is kept all the same, and the calendar's thread will say more.
             Err(_) => state.scheduler.handle_waiting(id, expires, due.after(first.max(AFTER_A_PANIC))),

@@ -271,6 +271,13 @@ impl Scheduler {
         jobs.into_iter().for_each(|(place, recipients)| self.push(id, flow, place.into(), recipients));
     }
 
+    /// The letter is to be looked at then, whatever becomes of it until then: [`Calendar::Load`] says so.
+    pub fn handle_notice(&mut self, id: QueueId, at: Timestamp) {
+        if let Some(plan) = self.letters.get(id).copied() {
+            self.plan(id, Plan { next: plan.next.min(at), ..plan });
+        }
+    }
+
     /// A letter that waits: found at the start, or not to be tried at once.
     pub fn handle_waiting(&mut self, id: QueueId, expires: Timestamp, next: Timestamp) {
         self.plan(id, Plan { expires, next, stage: Stage::Quiet });

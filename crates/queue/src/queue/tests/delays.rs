@@ -79,3 +79,16 @@ async fn a_stranger_and_who_asked_for_silence_are_not_told() {
     assert!(report_of_delay(&queue).await.contains("eve@strange.example"));
     until("nothing else was written", || queue.count() == 4).await;
 }
+
+/// Its site may be dead, or slow, all the time.
+#[tokio::test]
+async fn who_waits_and_is_never_tried_is_told_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open_with(config_with(dir.path(), 200));
+    let id = submit(&queue, letter("alice@near.example", &["a@far.example"])).await;
+    // Somebody has the only connection, and takes nothing.
+    let _worker = queue.next_worker().await.unwrap();
+    until("it is written down", || told(&queue, id) == 1).await;
+    until("the report waits", || queue.count() == 2).await;
+    assert_eq!(queue.show(id).unwrap().summary.attempts, 0);
+}
