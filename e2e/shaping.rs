@@ -66,6 +66,30 @@ fn a_provider_that_defers_us_is_left_in_peace_and_heals_by_itself_even_over_a_cr
 }
 
 #[test]
+fn an_operator_sees_and_ends_what_a_rule_has_suspended() {
+    let (dns, port) = (FakeDns::start(), free_port());
+    let sink = Sink::builder().port(port).start();
+    dns.mx("one.test", &[(10, "mta5.am0.yahoodns.net")]);
+    dns.a("mta5.am0.yahoodns.net", &["127.0.0.1"]);
+    sink.answer(Stage::Mail, "", DEFERRED, 1);
+    let house = relay_house().dns(dns.address()).mx_port(port).retry(&["0s", "1s"]);
+    let program = house.tail(&SHORT.replace("4s", "2h")).start();
+    on_relay(&program).deliver("a@a.test", &["x@one.test"], &from_anna("x@one.test", "first"));
+    let data = program.house.data();
+    wait_until(Duration::from_secs(20), "a record of the change", || !records(&data, "shaping").is_empty());
+    let shown = program.house.run(&["queue", "suspensions"], b"");
+    assert!(shown.stdout.contains("yahoodns.net") && shown.stdout.contains("provider.yahoo/tss04"), "{shown}");
+    assert!(shown.stdout.lines().all(|line| line.chars().count() <= 80), "{shown}");
+    let other = program.house.run(&["queue", "resume", "--site", "google.com"], b"");
+    assert!(!other.success(), "{other}");
+    let resumed = program.house.run(&["queue", "resume", "--site", "yahoodns.net"], b"");
+    assert!(resumed.success() && resumed.stdout.contains("yahoodns.net"), "{resumed}");
+    sink.wait_for(1);
+    wait_until(Duration::from_secs(10), "its record", || records(&data, "shaping").len() == 2);
+    assert_eq!(records(&data, "shaping")[1]["change"], "ended");
+}
+
+#[test]
 fn google_gets_letters_by_tls_only_unless_told_otherwise() {
     let (dns, port) = (FakeDns::start(), free_port());
     let sink = Sink::builder().port(port).start();

@@ -128,6 +128,18 @@ impl Automation {
         self.next = self.state.next();
     }
 
+    /// An operator ends what is in force, and what is counted, at these pairs of site and source.
+    pub fn handle_end(&mut self, wanted: impl Fn(&str, &str) -> bool) -> Vec<Change> {
+        let ended = self.state.end(wanted);
+        (self.places, self.next) = (self.state.len(), self.state.next());
+        ended
+    }
+
+    /// What is in force anywhere, for whom it is shown.
+    pub fn all_in_force(&self, now: u64) -> Vec<Change> {
+        self.state.in_force().filter(|change| change.until > now).collect()
+    }
+
     /// When [`Self::handle_time`] has something to do.
     pub fn next_change(&self, now: u64) -> Option<u64> {
         self.next.map(|next| next.max(now))

@@ -24,10 +24,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use deliverability::automation::State as Remembered;
 use deliverability::{Automation, Change, Shaping, SiteLimits};
-use queue::{Lane, Limits, Rate, Site, Source, Timestamp};
+use queue::{Lane, Limits, Queue, Rate, Site, Source, Suspended, Suspension, Timestamp};
 use smtp::Reply;
 use tokio::sync::Notify;
 
+use crate::Delivery;
 use crate::connect::State;
 use crate::route::is_named;
 
@@ -101,6 +102,14 @@ impl Shaper {
         changes
     }
 
+    /// An operator ends what is in force there.
+    fn end(&self, wanted: impl Fn(&str, &str) -> bool) -> Vec<Change> {
+        let mut automation = self.lock();
+        let changes = automation.handle_end(wanted);
+        self.note(&automation, &changes);
+        changes
+    }
+
     fn set_clock_back(&self, now: Timestamp) {
         self.lock().handle_clock_back(now.0);
         self.version.fetch_add(1, Ordering::AcqRel);
@@ -126,6 +135,42 @@ impl Shaper {
     fn lock(&self) -> MutexGuard<'_, Automation> {
         self.automation.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Delivery {
+    /// Sites that a rule has suspended, as an operator's suspensions are shown.
+    pub fn suspended_by_rules(&self) -> Vec<Suspension> {
+        let (state, now) = (self.state(), Timestamp::now());
+        if state.shaper.is_calm() {
+            return Vec::new();
+        }
+        let changes = state.shaper.lock().all_in_force(now.0);
+        changes.into_iter().filter(|change| change.limits.suspend).map(suspension).collect()
+    }
+
+    /// An operator ends what rules have changed at a site, or from a source; `None`: everywhere. Gives what was in force, once
+    /// for each site.
+    pub fn end_rules(&self, queue: &Queue, of: Option<&Suspended>) -> Vec<Suspension> {
+        let wanted = |site: &str, source: &str| match of {
+            None => true,
+            Some(Suspended::Site(name)) => name.eq_ignore_ascii_case(site),
+            Some(Suspended::Source(name)) => name == source || (name == "default" && source.is_empty()),
+            Some(Suspended::Domain(_) | Suspended::Sender(_)) => false,
+        };
+        let changes = self.state().shaper.end(wanted);
+        let told: Vec<Told> = changes.into_iter().map(|change| Told { change, reply: None }).collect();
+        tell(queue, &told);
+        let mut ended: Vec<Suspension> = told.into_iter().map(|told| suspension(told.change)).collect();
+        ended.dedup_by(|one, other| one.of == other.of);
+        ended
+    }
+}
+
+/// A change in the form of an operator's word.
+fn suspension(change: Change) -> Suspension {
+    let reason = format!("rule {}: {}; {} said: {}", change.rule, change.limits, change.by, change.reply);
+    let (since, until) = (Timestamp(change.since), Some(Timestamp(change.until)));
+    Suspension { of: Suspended::Site(change.site), reason, since, until }
 }
 
 impl State {

@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use deliverability::What;
 use smtp::{Mailbox, Reply, ReversePath};
 
 use crate::letter::{QueueId, Timestamp};
@@ -229,8 +230,12 @@ impl Line<'_> {
 
     /// What a rule has changed, or does no more.
     pub fn shaping(mut self, change: &deliverability::Change) -> Self {
-        let begun = change.what == deliverability::What::Begun;
-        self = self.plain("change", if begun { "begun" } else { "healed" });
+        let what = match change.what {
+            What::Begun => "begun",
+            What::Healed => "healed",
+            What::Ended => "ended",
+        };
+        self = self.plain("change", what);
         self = self.text("rule", &change.rule).text("reason", &change.reason);
         self.key("limits");
         match serde_json::to_string(&change.limits) {

@@ -11,8 +11,10 @@ use crate::shaping::Overlay;
 pub enum What {
     /// They are stricter from now on, until [`Change::until`].
     Begun,
-    /// They are as before.
+    /// They are as before: its time is over.
     Healed,
+    /// They are as before: an operator said so.
+    Ended,
 }
 
 /// One change, with its cause.
@@ -46,6 +48,10 @@ impl Change {
         Self::new(site, source, What::Healed, cause)
     }
 
+    pub(super) fn ended(site: &str, source: &str, cause: InForce) -> Self {
+        Self::new(site, source, What::Ended, cause)
+    }
+
     fn new(site: &str, source: &str, what: What, cause: InForce) -> Self {
         let InForce { rule, overlay, since, until, reason, reply, by } = cause;
         Self {
@@ -77,6 +83,7 @@ impl fmt::Display for Change {
                 write!(f, " for {lasts}, because: {}", self.reply)
             }
             What::Healed => write!(f, " no longer: the time of the rule {} is over", self.rule),
+            What::Ended => write!(f, " no longer: an operator has ended what the rule {} had begun", self.rule),
         }
     }
 }

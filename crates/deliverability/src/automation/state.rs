@@ -110,6 +110,27 @@ impl State {
         healed
     }
 
+    /// Takes out all that is in force and counted at these pairs of site and source.
+    pub(super) fn end(&mut self, wanted: impl Fn(&str, &str) -> bool) -> Vec<Change> {
+        let mut ended = Vec::new();
+        for (site, sources) in &mut self.sites {
+            for (source, place) in sources.iter_mut().filter(|(source, _)| wanted(site, source)) {
+                let SiteState { in_force, .. } = std::mem::take(place);
+                ended.extend(in_force.into_iter().map(|change| Change::ended(site, source, change)));
+            }
+        }
+        self.forget_empty();
+        ended
+    }
+
+    /// What is in force anywhere.
+    pub(super) fn in_force(&self) -> impl Iterator<Item = Change> {
+        self.sites.iter().flat_map(|(site, sources)| {
+            let all = sources.iter().flat_map(|(source, place)| place.in_force.iter().map(move |one| (source, one)));
+            all.map(move |(source, change)| Change::begun(site, source, change))
+        })
+    }
+
     /// Forgets the pairs where nothing is in force: what was counted there is lost.
     pub(super) fn forget_counts(&mut self) {
         for sources in self.sites.values_mut() {

@@ -284,3 +284,22 @@ proptest::proptest! {
         automation.handle_time(now);
     }
 }
+
+#[test]
+fn what_an_operator_ends_is_over_and_counts_anew() {
+    let mut automation = automation();
+    let blocked = reply(553, "all messages from 192.0.2.1 will be permanently deferred");
+    automation.handle_reply(0, "x", "", &blocked);
+    automation.handle_reply(0, "y", "", &blocked);
+    automation.handle_reply(0, "x", "", &reply(421, "too many connections"));
+    assert_eq!(automation.all_in_force(1).len(), 2);
+    let ended = automation.handle_end(|site, _| site == "x");
+    assert_eq!(
+        ended.iter().map(|change| (change.what, change.site.as_str())).collect::<Vec<_>>(),
+        [(What::Ended, "x")]
+    );
+    assert_eq!(limits(&automation, 1, "x", "").connections, 20);
+    assert_eq!(automation.all_in_force(1)[0].site, "y");
+    assert_eq!(automation.handle_reply(1, "x", "", &reply(421, "too many connections")), [], "the first of two");
+    assert_eq!(automation.next_change(1), Some(90 * MINUTE));
+}

@@ -81,7 +81,7 @@ pub(crate) fn tell(queue: &Queue, told: &[Told]) {
         let (site, source) = (Site(change.site.as_str().into()), Source(change.source.as_str().into()));
         match change.what {
             What::Begun => tracing::warn!(rule = change.rule, by = change.by, "{change}"),
-            What::Healed => tracing::info!("{change}"),
+            What::Healed | What::Ended => tracing::info!("{change}"),
         }
         let line = queue.recorder().record(Event::Shaping).site(&site).source(&source).shaping(change);
         match reply {

@@ -1,5 +1,6 @@
 //! What the running program answers on its control socket.
 
+use delivery::Delivery;
 use queue::{Filter, Queue, QueueId, Selection, Suspended, Timestamp};
 use serde_json::json;
 
@@ -53,10 +54,14 @@ impl Answers for Server {
                 blocking(move || suspend(&queue, of, &reason, until)).await
             }
             Request::Resume { of } => {
-                let queue = self.rooms.queue.clone();
-                blocking(move || resume(&queue, of)).await
+                let (queue, delivery) = (self.rooms.queue.clone(), self.rooms.delivery());
+                blocking(move || resume(&queue, &delivery, of)).await
             }
-            Request::Suspensions => json(&self.rooms.queue.suspensions()),
+            Request::Suspensions => {
+                let mut all = self.rooms.queue.suspensions();
+                all.extend(self.rooms.delivery().suspended_by_rules());
+                json(&all)
+            }
             Request::Pickup => {
                 self.dropbox_filled.notify_one();
                 Response::Ok(json!({}))
@@ -103,7 +108,9 @@ fn suspend(queue: &Queue, of: Suspended, reason: &str, until: Option<Timestamp>)
     }
 }
 
-fn resume(queue: &Queue, of: Option<Suspended>) -> Response {
+/// What an operator has suspended, and what a rule of shaping has changed there.
+fn resume(queue: &Queue, delivery: &Delivery, of: Option<Suspended>) -> Response {
+    let by_rules = delivery.end_rules(queue, of.as_ref());
     let of = of.map_or_else(|| queue.suspensions().into_iter().map(|all| all.of).collect(), |of| vec![of]);
     let mut ended = Vec::new();
     for of in of {
@@ -112,6 +119,7 @@ fn resume(queue: &Queue, of: Option<Suspended>) -> Response {
             Err(error) => return Response::Error(error.to_string()),
         }
     }
+    ended.extend(by_rules.into_iter().filter(|rule| ended.iter().all(|one| one.of != rule.of)).collect::<Vec<_>>());
     json(&ended)
 }
 

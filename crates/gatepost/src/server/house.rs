@@ -66,6 +66,10 @@ impl Rooms {
         Ok(Self { queue, house, delivery, door, mailboxes })
     }
 
+    pub fn delivery(&self) -> Arc<Delivery> {
+        Arc::clone(&self.delivery)
+    }
+
     pub fn start_delivery(&self, stop: watch::Receiver<bool>) {
         tokio::spawn(delivery::run(self.queue.clone(), Arc::clone(&self.delivery), stop));
     }

@@ -59,7 +59,7 @@ pub enum QueueCommand {
     Redirect(Redirect),
     /// Begin no attempt at a site, from a source, for a domain or a sender; letters are still taken
     Suspend(Suspend),
-    /// End a suspension: what waits for it is due at once
+    /// End a suspension, and what replies have changed of a site: what waits for it is due at once
     Resume(Resume),
     /// What is suspended, why, and until when
     Suspensions {
