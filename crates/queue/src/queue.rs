@@ -10,6 +10,7 @@
 //! | `settle` | what becomes of an attempt: states, records |
 //! | `report` | what the sender is told, before anything is forgotten |
 //! | `delay` | what the sender of a letter that waits long is told |
+//! | `troubles` | what was last heard of sites that take nothing |
 //! | `recovery` | what the spool has goes on the calendar |
 //! | `calendar` | the thread that fetches letters whose time has come |
 //! | `tally` | all of it in groups, and the lanes |
@@ -57,6 +58,7 @@ mod suspensions;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod troubles;
 mod worker;
 
 pub use config::{DelayFor, QueueConfig, Reports};

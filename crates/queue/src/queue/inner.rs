@@ -10,6 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::recovery::Recovery;
 use super::suspensions::Suspensions;
+use super::troubles::Troubles;
 use super::{Lane, OpenError, QueueConfig, Search, Site, Sites, Via};
 use crate::counters::Counters;
 use crate::intake::Refusal;
@@ -68,6 +69,7 @@ pub(super) struct State {
     pub suspensions: Arc<Suspensions>,
     /// When the first of them ends.
     pub suspension_ends: Option<Timestamp>,
+    pub troubles: Troubles,
     /// What the calendar's thread waits for.
     pub calendar_waits: Timestamp,
 }
@@ -141,6 +143,7 @@ impl Inner {
             closed: false,
             suspensions: Arc::default(),
             suspension_ends: None,
+            troubles: Troubles::default(),
             calendar_waits: Timestamp(0),
         };
         let inner = Arc::new(Self {

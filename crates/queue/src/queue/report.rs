@@ -51,13 +51,14 @@ impl Inner {
     }
 
     pub async fn store_report(self: &Arc<Self>, letter: &Arc<Letter>, ended: &[Ended]) -> Result<QueueId, Refusal> {
-        let (inner, for_thread, about) = (Arc::clone(self), Arc::clone(letter), ended.to_vec());
+        let (inner, for_thread, mut about) = (Arc::clone(self), Arc::clone(letter), ended.to_vec());
         // Reading the letter may block on the disk.
         let written = tokio::task::spawn_blocking(move || {
             let beginning = inner.beginning(for_thread.id).unwrap_or_else(|error| {
                 tracing::warn!(id = %for_thread.id, %error, "a report goes without the letter, which cannot be read");
                 Vec::new()
             });
+            inner.tell_why_never_tried(&for_thread, &mut about);
             let host = inner.config().host_name.clone();
             bounce::write(&for_thread, &about, &beginning, &host, Timestamp::now())
         });

@@ -58,6 +58,7 @@ impl Inner {
             state.scheduler.handle_time(now);
             if let Some(weather) = weather.or_else(|| accepted(said)) {
                 state.scheduler.handle_weather(worker, weather);
+                state.troubles.note(&lane.site, weather, said, now);
             }
             let taken = state.take_in(now, &lane.site, letter, recipients, said, moved);
             self.write_back(&mut state, letter.id);

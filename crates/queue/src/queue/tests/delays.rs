@@ -92,3 +92,26 @@ async fn who_waits_and_is_never_tried_is_told_as_well() {
     until("the report waits", || queue.count() == 2).await;
     assert_eq!(queue.show(id).unwrap().summary.attempts, 0);
 }
+
+#[tokio::test]
+async fn who_was_never_tried_is_told_what_ails_the_site() {
+    let dir = tempfile::tempdir().unwrap();
+    let House { queue, .. } = open_with(config_with(dir.path(), 200));
+    let tried = submit(&queue, letter("", &["a@far.example"])).await;
+    let (mut worker, attempt) = next(&queue).await;
+    assert_eq!(attempt.letter.id, tried);
+    let waiting = submit(&queue, letter("alice@near.example", &["b@far.example"])).await;
+    worker.weather(Weather::Trouble);
+    worker.finish(attempt, Outcome { recipients: vec![deferred()] });
+    until("it is written down", || told(&queue, waiting) == 1).await;
+    drop(worker);
+    // The report goes by another lane than the one that is taken.
+    let text = loop {
+        let (mut worker, attempt) = next(&queue).await;
+        if attempt.letter.from.is_null() && attempt.letter.id != tried {
+            break text_of(&attempt);
+        }
+        worker.finish(attempt, Outcome { recipients: vec![delivered()] });
+    };
+    assert!(text.contains("mailbox busy"), "{text}");
+}
