@@ -12,6 +12,7 @@
 //! | `delay` | what the sender of a letter that waits long is told |
 //! | `troubles` | what was last heard of sites that take nothing |
 //! | `recovery` | what the spool has goes on the calendar |
+//! | `clock` | whether the system's clock was set |
 //! | `calendar` | the thread that fetches letters whose time has come |
 //! | `tally` | all of it in groups, and the lanes |
 //! | `give_up` | when recipients are given up, where sites or domains have times of their own |
@@ -41,6 +42,7 @@ use crate::spool::{Body, Disk, Draft, Problem, RealDisk, SpoolError};
 
 mod bulk;
 mod calendar;
+mod clock;
 mod config;
 mod delay;
 mod filter;

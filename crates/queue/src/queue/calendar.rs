@@ -3,8 +3,9 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::clock::{Clock, Jump};
 use super::give_up::GoesOn;
 use super::inner::{Inner, LoadError, Loaded, State};
 use super::report::{Cause, EXPIRED_AGAIN};
@@ -27,15 +28,12 @@ impl Inner {
 
     fn keep_calendar(self: Arc<Self>) {
         let mut state = self.lock();
-        let mut before = Timestamp::now();
+        let mut clock = Clock::new(Timestamp::now(), Instant::now());
         while !state.closed {
             let now = Timestamp::now();
-            if now.after(NAP) < before {
-                tracing::warn!("the clock was set back; attempts that it put off too far are made now");
-                let latest = now.after(state.config.longest_wait());
-                state.scheduler.handle_clock_back(now, latest);
+            if let Some(jump) = clock.look(now, Instant::now()) {
+                state.handle_jump(jump, now);
             }
-            before = now;
             if state.suspension_ends.is_some_and(|end| end <= now) {
                 drop(state);
                 self.end_suspensions();
@@ -215,6 +213,20 @@ impl Inner {
 }
 
 impl State {
+    fn handle_jump(&mut self, jump: Jump, now: Timestamp) {
+        match jump {
+            Jump::Back(by) => {
+                tracing::warn!(?by, "the clock was set back; attempts that it put off too far are made now");
+                let latest = now.after(self.config.longest_wait());
+                self.scheduler.handle_clock_back(now, latest);
+            }
+            Jump::Forward(by) => {
+                tracing::warn!(?by, "the clock was set forward; letters that expired by it are tried once more");
+                self.scheduler.handle_clock_forward(now);
+            }
+        }
+    }
+
     /// The pending recipients that are due and in no job, and when the next of the others is due.
     fn due(&mut self, read: &Loaded, now: Timestamp, all: bool) -> (RecipientSet, Option<Timestamp>) {
         let id = read.letter.id;

@@ -3,7 +3,7 @@
 use super::QueueConfig;
 use crate::letter::codec::{self, DecodeError};
 use crate::letter::{QueueId, Timestamp};
-use crate::schedule::Scheduler;
+use crate::schedule::{ONCE_MORE, Scheduler};
 use crate::spool::RecoveredLetter;
 
 pub(super) struct Recovery<'a> {
@@ -38,6 +38,9 @@ impl<'a> Recovery<'a> {
         // The clock was wrong when that was planned.
         let latest = letter.release().max(self.now).after(self.config.longest_wait());
         let due = if due > latest { self.now } else { due };
+        // It should have been tried long ago, but nobody was there: it is tried once more before it is given back.
+        let missed = expires <= self.now && due.after(ONCE_MORE) < self.now;
+        let expires = if missed { self.now.after(ONCE_MORE) } else { expires };
         self.scheduler.handle_waiting(id, expires, due);
         if let Some(hold) = &course.hold {
             self.scheduler.handle_held(id, hold.until);

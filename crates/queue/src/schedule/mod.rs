@@ -23,10 +23,12 @@
 //! - A ready job implies a worker that will ask for it, a limit that is reached, or an entry in the outbox.
 //!
 //! # Limits
-//! - Times are wall-clock milliseconds. When the clock is set, the intervals under way become shorter or longer once.
+//! - Times are wall-clock milliseconds. When the clock is set, the intervals under way become shorter or longer once; no
+//!   attempt is put off further than the longest interval, and no letter expires by it without one more attempt.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Place, Sites, Source};
@@ -117,6 +119,9 @@ enum Stage {
     /// An operator holds it: neither tried nor expired, but looked at when `next` comes, where that is.
     Held,
 }
+
+/// How long a letter that expired while nobody could try it is kept, at most: it is given back after its next attempt.
+pub(crate) const ONCE_MORE: Duration = Duration::from_secs(3600);
 
 const NEVER: Timestamp = Timestamp(u64::MAX);
 
@@ -426,6 +431,18 @@ impl Scheduler {
         self.wake_all_lanes(now);
         // What waits for a search is asked for again at once.
         self.search_again(NEVER);
+    }
+
+    /// The clock was set forward, or the machine slept: letters whose time has run out by that, of which nobody knows
+    /// whether they could have been delivered meanwhile, are tried once more before they are given back.
+    pub fn handle_clock_forward(&mut self, now: Timestamp) {
+        let over = |plan: &Plan| matches!(plan.stage, Stage::Quiet | Stage::Forced) && plan.expires <= now;
+        let over: Vec<(QueueId, Plan)> =
+            self.letters.iter().filter(|(_, plan)| over(plan)).map(|(id, plan)| (id, *plan)).collect();
+        for (id, plan) in over {
+            let next = if plan.next == NEVER { NEVER } else { plan.next.min(now) };
+            self.plan(id, Plan { next, expires: now.after(ONCE_MORE), ..plan });
+        }
     }
 
     /// What the calendar says at `now`. Call until it says [`Calendar::Wait`], then drain [`Scheduler::poll_dispatch`].

@@ -11,6 +11,7 @@ use crate::queue::{Limits, Site, Via};
 use crate::retry::RetryPolicy;
 
 mod behind;
+mod clock;
 mod lanes;
 
 const SECOND: u64 = 1_000;

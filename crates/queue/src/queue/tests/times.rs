@@ -125,3 +125,36 @@ async fn what_is_sent_to_many_is_known_by_its_header() {
         assert_eq!(queue.inner.load(id).unwrap().letter.bulk, bulk, "{header:?} {name:?}");
     }
 }
+
+#[tokio::test]
+async fn a_letter_that_expired_while_the_server_was_off_is_tried_once_more() {
+    use crate::letter::{Course, codec};
+    use crate::spool::{RealDisk, Spool, SpoolConfig};
+    let dir = tempfile::tempdir().unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    {
+        let (spool, _) = Spool::open(SpoolConfig::new(dir.path().join("spool")), Arc::new(RealDisk)).unwrap();
+        let long_ago = Timestamp(Timestamp::now().0 - (9 * day).as_millis() as u64);
+        let letter = Letter {
+            id: spool.next_id(),
+            arrived: long_ago,
+            from: ReversePath::Mailbox(mailbox("alice@near.example")),
+            params: MailParams::default(),
+            recipients: vec![Recipient::new(mailbox("bob@far.example"), RcptParams::default())],
+            size: 0,
+            origin: Origin::default(),
+            bulk: false,
+            tls_optional: false,
+        };
+        let course = Course::fresh(&letter, long_ago.after(day));
+        spool.append(letter.id, codec::encode_meta(&letter), Vec::new(), spool.draft()).await.unwrap();
+        spool.update_durably(letter.id, codec::encode_state(&course)).await.unwrap();
+    }
+    let House { queue, .. } = open(&dir);
+    let (mut worker, attempt) = next(&queue).await;
+    let said = attempt.recipients.iter().map(|_| deferred()).collect();
+    let id = attempt.letter.id;
+    worker.finish(attempt, Outcome { recipients: said });
+    drop(worker);
+    until("it is given back where that failed", || queue.show(id).is_none()).await;
+}
