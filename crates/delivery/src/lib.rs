@@ -19,7 +19,7 @@
 //! | `explain` | all of that in words, for one address |
 //! | `connect`, `dial`, `drive`, `stream`, `tls` | next hop → open connection; the client session over a real line |
 //! | [`tls_policy`], `tls_memory` | how well a line must be protected and by which rule; where TLS failed lately |
-//! | `worker`, `kept`, `remote`, `local` | letters meet connections and mailboxes |
+//! | `worker`, `kept`, `remote`, `transaction`, `local` | letters meet connections and mailboxes |
 //! | [`outcome`] | what a reply means for a recipient |
 //! | [`maildir`] | mailboxes on this machine |
 //! | [`send`] | one letter to one server, without a queue |
@@ -59,6 +59,7 @@ mod stream;
 mod tls;
 mod tls_memory;
 pub mod tls_policy;
+mod transaction;
 mod weather;
 mod worker;
 

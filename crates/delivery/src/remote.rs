@@ -6,31 +6,22 @@
 
 use std::collections::VecDeque;
 
-use queue::{Attempt, Recipient, RecipientOutcome, Timestamp, Verdict, Weather};
-use smtp::client::{Closed, Delivery, Message, Stage};
-use smtp::server::Protocol;
-use smtp::{ByMode, Reply};
+use queue::{Attempt, Recipient, RecipientOutcome, Verdict, Weather};
+use smtp::ByMode;
+use smtp::client::{Closed, Delivery, Stage};
 
-use crate::content::Content;
-use crate::kept::{Kept, trace};
-use crate::needs::{self, Fit, Needs};
-use crate::outcome::{OURSELVES, Trouble, is_stale, is_too_many};
+use crate::kept::Kept;
+use crate::needs::Needs;
+use crate::outcome::{Trouble, is_too_many};
 use crate::place::Way;
 use crate::route::NextHop;
 use crate::shaper::Ear;
 use crate::tls_policy::TlsWish;
+use crate::transaction::{Ending, is_dead, is_unprotected, transaction};
 use crate::weather::{is_not_now, of_delivery, of_trouble, stage_of, worse};
 
 /// Servers of a domain that may say "not now" to a letter in one attempt, before the last of them is believed.
 const MOST_PASSED: usize = 4;
-
-/// How one transaction ended.
-enum Ending {
-    Said(Delivery, Result<(), Closed>),
-    Silent(Closed),
-    /// It cannot go to this server, which was not asked.
-    Unfit(Reply),
-}
 
 /// Recipients of one transaction, each with its position in the attempt.
 type Group<'a> = Vec<(usize, &'a Recipient)>;
@@ -250,75 +241,4 @@ impl<'a> Passage<'a, '_> {
     fn may_pass(&self) -> bool {
         self.passed.len() < MOST_PASSED && matches!(self.way.hop, NextHop::Mx(_))
     }
-}
-
-async fn transaction(
-    kept: &mut Kept,
-    ear: &mut Ear<'_>,
-    attempt: &Attempt,
-    needs: &mut Needs,
-    group: &[(usize, &Recipient)],
-) -> Ending {
-    let letter = &attempt.letter;
-    let mut params = letter.params.clone();
-    params.size = Some(attempt.body.len());
-    // RFC 2852 §1: what hands the letter to its mailbox does not relay it; LMTP knows no BY.
-    params.by = letter.by_left(Timestamp::now()).filter(|_| kept.protocol == Protocol::Smtp);
-    let recipients = group.iter().map(|(_, r)| (r.address.clone(), r.params.clone())).collect();
-    let mut message = Message { from: letter.from.clone(), params, recipients };
-    // RFC 8689 §5: of a report, "the REQUIRETLS parameter SHOULD NOT cause [it] to be discarded".
-    if message.params.requiretls && message.from.is_null() && !kept.connection.takes_requiretls() {
-        message.params.requiretls = false;
-    }
-    let mut conversion = None;
-    if let Some(offered) = kept.connection.session().capabilities() {
-        match needs.fit(&mut message, &attempt.body, offered).await {
-            Ok(Fit::AsItIs) => {}
-            Ok(Fit::Converted(converted)) => conversion = Some(converted),
-            Ok(Fit::Not(reply)) => return Ending::Unfit(reply),
-            Err(error) => tracing::error!(%error, "letter cannot be looked through"),
-        }
-    }
-    kept.letters += 1;
-    match kept.connection.deliver(message, Content::new(&attempt.body, conversion), &mut trace).await {
-        Err(closed) => {
-            ear.closed(&kept.by, &closed);
-            Ending::Silent(closed)
-        }
-        Ok(mut delivery) => {
-            if let Some(words) = conversion.and_then(needs::broken_words) {
-                note(&mut delivery, &words);
-            }
-            let alive = kept.connection.settle(&mut trace).await;
-            if kept.connection.heard() {
-                ear.delivery(&kept.by, &delivery, alive.as_ref().err().and_then(stage_of));
-            }
-            Ending::Said(delivery, alive)
-        }
-    }
-}
-
-/// Behind what the server said to those who have the letter: the record shows it.
-fn note(delivery: &mut Delivery, words: &str) {
-    tracing::warn!("{words}");
-    for said in delivery.recipients.iter_mut().filter(|said| said.reply.is_positive()) {
-        let text = format!("{} [{OURSELVES}: {words}]", said.reply.text());
-        said.reply = said.reply.clone().with_text(text);
-    }
-}
-
-/// Whether a kept connection was dead before it saw the letter.
-fn is_dead(ending: &Ending, heard: bool) -> bool {
-    match ending {
-        Ending::Silent(_) | Ending::Said(_, Err(_)) if !heard => true,
-        Ending::Said(delivery, Err(_)) => is_stale(delivery),
-        _ => false,
-    }
-}
-
-/// Whether we kept the letter back ourselves, for want of what REQUIRETLS asks.
-fn is_unprotected(delivery: &Delivery) -> bool {
-    let wants = |reply: &Reply| reply.enhanced.is_some_and(|code| matches!((code.subject, code.detail), (7, 10 | 30)));
-    let unsent = |stage: Stage, reply: &Reply| stage == Stage::Mail && reply.is_permanent() && wants(reply);
-    !delivery.recipients.is_empty() && delivery.recipients.iter().all(|said| unsent(said.stage, &said.reply))
 }

@@ -1,7 +1,7 @@
 //! TLS: what is demanded, what is made the best of, and what is noted.
 
 use dns::Zone;
-use queue::Verdict::{Deferred, Failed, Relayed};
+use queue::Verdict::{Deferred, Delivered, Failed, Relayed};
 use rustls::RootCertStore;
 use smtp::MailParams;
 
@@ -229,6 +229,22 @@ async fn a_report_about_a_letter_that_requires_tls_is_not_lost_for_want_of_it() 
     let outcomes = mx(&sink, RootCertStore::empty()).send_as(attempt).await;
     assert_eq!(verdicts(&outcomes), [Relayed], "{}", outcomes[0].reply);
     assert!(!sink.seen.commands().iter().any(|command| command.contains("REQUIRETLS")));
+}
+
+/// RFC 8689 §4.4: the way ends at the mailbox.
+#[tokio::test]
+async fn a_letter_that_requires_tls_reaches_the_mailbox_server_of_this_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lmtp");
+    let seen = Sink::unix(&path, Script { lmtp: true, ..Script::default() });
+    let tcp = Sink::new(Script { lmtp: true, ..Script::default() }).await;
+    for (to, seen) in [(path.display().to_string(), seen), (format!("127.0.0.1:{}", tcp.port()), tcp.seen.clone())] {
+        let mut house = House::new(&format!("[[local]]\ndomain = \"a.example\"\nto = \"lmtp:{to}\""));
+        let params = MailParams { requiretls: true, ..MailParams::default() };
+        let outcomes = house.send_as(attempt_with(&["ann@a.example"], b"A: b\r\n\r\n", params)).await;
+        assert_eq!(verdicts(&outcomes), [Delivered], "{}", outcomes[0].reply);
+        assert!(!seen.commands().iter().any(|command| command.contains("REQUIRETLS")));
+    }
 }
 
 #[tokio::test]
