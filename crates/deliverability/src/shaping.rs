@@ -338,6 +338,20 @@ impl Shaping {
     }
 }
 
+/// What is shipped, as it would stand in an operator's file: below `[shaping]`, with the comments on where it comes from.
+pub fn shipped_text() -> String {
+    let mut text = String::with_capacity(SHIPPED.len() + 1024);
+    for line in SHIPPED.lines() {
+        let brackets = line.bytes().take_while(|octet| *octet == b'[').count();
+        let (head, rest) = line.split_at(brackets);
+        text.push_str(head);
+        text.push_str(if brackets > 0 { "shaping." } else { "" });
+        text.push_str(rest);
+        text.push('\n');
+    }
+    text
+}
+
 fn shipped_config() -> Result<ShapingConfig, ShapingError> {
     toml::from_str(SHIPPED).map_err(|e| ShapingError::Shipped(e.to_string()))
 }

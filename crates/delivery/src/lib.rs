@@ -69,6 +69,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+pub use deliverability::shaping::shipped_text;
 pub use deliverability::{Shaping, ShapingConfig, ShapingError};
 use dns::Resolver;
 use queue::{Lane, Letter, Limits, Place, Recipient, Site, Sites, Timestamp};

@@ -10,7 +10,7 @@ use super::{Problem, ShapingError, TlsNeed, lower};
 use crate::Rate;
 
 /// What sites take, and what their replies change of it, beyond what `[delivery]` says of all. Figures and rules for large
-/// providers are shipped (crates/deliverability/data/shaping.toml); what stands here is laid over them. The later of these
+/// providers are shipped (`gatepost config shaping` prints them); what stands here is laid over them. The later of these
 /// says more: default, provider, site, domain. Shipped figures only make those of `[delivery]` stricter.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,3 +1,5 @@
+use serde::Deserialize;
+
 use super::*;
 
 fn shipped() -> Shaping {
@@ -359,4 +361,11 @@ fn a_reply_of_several_lines_is_one_text() {
     let shaping = shipped();
     let names: Vec<&str> = shaping.examine("google.com", &reply).rules.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(names, ["provider.google/system-detected", "provider.google/very-low-reputation"]);
+}
+
+#[test]
+fn what_is_shipped_is_told_as_an_operator_would_write_it() {
+    let told: toml::Table = toml::from_str(&shipped_text()).unwrap();
+    let shaping = ShapingConfig::deserialize(told["shaping"].clone()).unwrap();
+    assert_eq!((told.len(), shaping), (1, shipped_config().unwrap()));
 }

@@ -1,4 +1,4 @@
-//! `gatepost config check | example | show`.
+//! `gatepost config check | example | show | shaping`.
 
 use super::{ConfigCommand, print_json};
 use crate::config;
@@ -12,6 +12,10 @@ pub fn run(command: ConfigCommand) -> Result<(), Fault> {
         ConfigCommand::Check(file) => check(&file.config),
         ConfigCommand::Example => {
             print!("{}", config::EXAMPLE);
+            Ok(())
+        }
+        ConfigCommand::Shaping => {
+            print!("{}", delivery::shipped_text());
             Ok(())
         }
         ConfigCommand::Show { file, json } => show(&file.config, json),

@@ -115,6 +115,8 @@ pub enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print what is shipped on large providers: limits, and rules on their replies, as [shaping] would have them
+    Shaping,
 }
 
 #[derive(Debug, Subcommand)]
