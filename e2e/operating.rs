@@ -107,6 +107,10 @@ fn what_is_suspended_waits_over_a_kill_and_leaves_when_it_is_resumed() {
     program.restart();
     let listed = run(&program, &["list", "--domain", "b.test"]);
     assert!(listed.contains(&format!("the site {site} is suspended until")), "{listed}");
+    let suspended = json(&program, &["queue", "list", "--state", "suspended"]);
+    assert_eq!(suspended.as_array().map(Vec::len), Some(3), "{suspended}");
+    let route = program.house.run(&["route", "y@c.test"], b"");
+    assert!(route.stdout.contains("the domain c.test is suspended"), "{route}");
     let all = json(&program, &["queue", "suspensions"]);
     assert_eq!(all.as_array().map(Vec::len), Some(3), "{all}");
     assert!(all.to_string().contains("they asked"), "{all}");

@@ -149,7 +149,7 @@ pub fn ask(data_dir: &Path, request: &Request) -> io::Result<Option<Response>> {
         }
         Err(error) => return Err(error),
     };
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(600)))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     (&stream).write_all(&line)?;

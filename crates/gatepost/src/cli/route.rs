@@ -4,6 +4,7 @@ use delivery::{ChangeExplained, Explained, ServerExplained};
 use queue::units::write_duration;
 use smtp::Mailbox;
 
+use super::queue::suspend;
 use super::{Route, print_json};
 use crate::config::{self, Config};
 use crate::exit::Exit;
@@ -21,6 +22,8 @@ struct Told<'a> {
     explained: &'a Explained,
     /// Where it is not the general one.
     retry: Option<&'a str>,
+    /// By an operator: no attempt begins.
+    suspended: &'a [queue::Suspension],
 }
 
 pub fn run(arguments: &Route) -> Result<(), Fault> {
@@ -34,10 +37,13 @@ pub fn run(arguments: &Route) -> Result<(), Fault> {
         Ok::<_, Fault>(router.explain(&recipient).await)
     })?;
     let retry = special_retry(&loaded.config, &explained.site, &recipient);
+    let data_dir = &loaded.config.server.data_dir;
+    let suspended = suspend::of_route(data_dir, &explained.site, explained.source.as_deref(), &recipient);
     if arguments.json {
-        print_json(&Told { explained: &explained, retry: retry.as_deref() })?;
+        print_json(&Told { explained: &explained, retry: retry.as_deref(), suspended: &suspended })?;
     } else {
         print(&explained, retry.as_deref());
+        suspended.iter().for_each(|suspension| line("but", &suspend::words(suspension)));
     }
     match &explained.trouble {
         None => Ok(()),

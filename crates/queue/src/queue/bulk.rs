@@ -13,7 +13,6 @@ use std::sync::Arc;
 use super::Queue;
 use super::filter::{Filter, Selection};
 use super::inner::{Inner, Loaded};
-use super::operate::standing_of;
 use super::report::{Cause, EXPIRED_AGAIN};
 use super::settle::Written;
 use crate::bounce::{Ended, How, given_back};
@@ -150,7 +149,7 @@ impl Inner {
         }
         match self.at_hand_or_load(id) {
             Ok(loaded) => {
-                let standing = standing_of(&loaded.course, &ready, &running);
+                let standing = self.standing(&loaded, &ready, &running).0;
                 self.matches(filter, &loaded, standing).then_some((id, Some(loaded)))
             }
             Err(_) => (*filter == Filter::default()).then_some((id, None)),
@@ -174,7 +173,11 @@ impl Inner {
                 let since = warm.course.hold.as_ref().map_or(now, |hold| hold.since);
                 warm.course.hold = Some(Hold { reason: reason.to_owned(), since, until });
                 state.scheduler.handle_held(id, until);
-                self.recorder.record_at(now, Event::Held).id(id).text("text", reason).write();
+                let line = self.recorder.record_at(now, Event::Held).id(id).text("text", reason);
+                match until {
+                    Some(until) => line.until(until).write(),
+                    None => line.write(),
+                }
                 written.extend(self.write_course(&mut state, id));
             }
             self.pump(&mut state);

@@ -22,6 +22,8 @@ pub enum Standing {
     Trying,
     /// An operator said that it is not to be tried.
     Held,
+    /// It would be waiting or ready, were not what it belongs to suspended. Not of a single recipient.
+    Suspended,
     Delivered,
     Failed,
     Dropped,
@@ -149,11 +151,26 @@ impl Inner {
     fn look_at(&self, id: QueueId, filter: &Filter) -> Option<Summary> {
         let loaded = self.at_hand_or_load(id).ok()?;
         let (ready, running) = self.lock().scheduler.out_of(id);
-        let standing = standing_of(&loaded.course, &ready, &running);
+        let (standing, suspended) = self.standing(&loaded, &ready, &running);
         self.matches(filter, &loaded, standing).then(|| Summary {
-            suspended: self.suspension_of(&loaded),
+            suspended,
+            standing,
             ..summary(&loaded.letter, &loaded.course, &ready, &running)
         })
+    }
+
+    /// What the letter is doing, and why some recipient is not tried.
+    pub fn standing(
+        &self,
+        loaded: &Loaded,
+        ready: &RecipientSet,
+        running: &RecipientSet,
+    ) -> (Standing, Option<Suspension>) {
+        let suspended = self.suspension_of(loaded);
+        match standing_of(&loaded.course, ready, running) {
+            Standing::Waiting | Standing::Ready if suspended.is_some() => (Standing::Suspended, suspended),
+            other => (other, suspended),
+        }
     }
 
     fn show(&self, id: QueueId) -> Option<Details> {
@@ -165,13 +182,13 @@ impl Inner {
             (state.scheduler.out_of(id), std::sync::Arc::clone(&state.config))
         };
         let loaded = self.at_hand_or_load(id).ok()?;
-        let suspended = self.suspension_of(&loaded);
+        let (standing, suspended) = self.standing(&loaded, &out.0, &out.1);
         let Loaded { letter, course } = loaded;
         self.recorder.flush();
         let records = record::history(self.recorder.dir(), id, RECORDS_MOST).unwrap_or_default();
         let expires = config.expiry(&letter, &course);
         let mut details = details(&letter, &course, &out.0, &out.1, expires, records);
-        details.summary.suspended = suspended;
+        (details.summary.standing, details.summary.suspended) = (standing, suspended);
         Some(details)
     }
 }

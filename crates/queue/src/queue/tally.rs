@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use super::filter::Filter;
 use super::inner::Inner;
-use super::operate::standing_of;
 use super::suspensions::Suspension;
 use super::{Last, Queue};
 use crate::letter::{QueueId, Timestamp};
@@ -178,7 +177,7 @@ impl Inner {
     fn tally_one(&self, id: QueueId, filter: &Filter, builder: &mut Builder<'_>) {
         let Ok(loaded) = self.at_hand_or_load(id) else { return };
         let (ready, running) = self.lock().scheduler.out_of(id);
-        if self.matches(filter, &loaded, standing_of(&loaded.course, &ready, &running)) {
+        if self.matches(filter, &loaded, self.standing(&loaded, &ready, &running).0) {
             builder.add(&loaded.letter, &loaded.course, &ready, &running);
         }
     }

@@ -299,4 +299,6 @@ pub enum LetterState {
     Trying,
     /// Held by an operator
     Held,
+    /// What they belong to is suspended
+    Suspended,
 }

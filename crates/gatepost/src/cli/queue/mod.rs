@@ -15,7 +15,7 @@ use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
 
 mod arguments;
 mod summary;
-mod suspend;
+pub mod suspend;
 mod top;
 mod when;
 mod why;
@@ -302,6 +302,7 @@ fn filter_of(letters: &LetterFilter) -> Filter {
             LetterState::Ready => Standing::Ready,
             LetterState::Trying => Standing::Trying,
             LetterState::Held => Standing::Held,
+            LetterState::Suspended => Standing::Suspended,
         }),
         older: letters.older,
         younger: letters.younger,

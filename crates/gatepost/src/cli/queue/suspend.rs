@@ -4,6 +4,7 @@ use std::path::Path;
 
 use queue::{By, Filter, Suspended, Suspension, Timestamp, suspensions_at_rest};
 use serde_json::Value;
+use smtp::Mailbox;
 
 use super::summary::gather;
 use super::{Resume, Suspend, ask, data_dir, not_running, understood, when};
@@ -112,6 +113,19 @@ pub fn list(json: bool, file: &ConfigFile) -> Result<(), Fault> {
     }
     anstream::print!("{}", table.render());
     Ok(())
+}
+
+/// What is suspended of where a letter to this recipient would go.
+pub fn of_route(data_dir: &Path, site: &str, source: Option<&str>, recipient: &Mailbox) -> Vec<Suspension> {
+    let of = [
+        Suspended::Site(site.to_owned()),
+        Suspended::Source(source.unwrap_or("default").to_owned()),
+        Suspended::Domain(recipient.host.to_string()),
+    ];
+    let of: Vec<_> = of.into_iter().filter_map(|of| of.normal().ok()).collect();
+    // Who may not read the folder may ask for the route all the same.
+    let all = suspensions_at_rest(data_dir).unwrap_or_default();
+    all.into_iter().filter(|suspension| of.contains(&suspension.of)).collect()
 }
 
 /// `the site google.com`.
