@@ -21,10 +21,10 @@ const RECORDS_MOST: usize = 1_000;
 /// The folder cannot be read.
 pub fn list(data_dir: &Path, filter: &Filter) -> Result<Vec<Summary>, SpoolError> {
     let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
-    let none = RecipientSet::default();
+    let (none, now) = (RecipientSet::default(), Timestamp::now());
     let letters = found.letters.iter().filter_map(read).filter(|(letter, course)| {
         filter.after.is_none_or(|after| letter.id > after)
-            && filter.matches(letter, course, standing_of(course, &none, &none), Timestamp::now())
+            && filter.matches(letter, course, standing_of(course, &none, &none, now), now)
             && course.is_pending()
     });
     let limit = filter.limit.unwrap_or(usize::MAX);
@@ -43,7 +43,7 @@ pub fn tally(data_dir: &Path, by: By, filter: &Filter) -> Result<Tally, SpoolErr
     let mut builder = Builder::new(by, Arc::new(suspensions), None);
     let now = Timestamp::now();
     for (letter, course) in found.letters.iter().filter_map(read) {
-        if filter.matches(&letter, &course, standing_of(&course, &none, &none), now) {
+        if filter.matches(&letter, &course, standing_of(&course, &none, &none, now), now) {
             builder.add(&letter, &course, &none, &none);
         }
     }

@@ -167,7 +167,7 @@ impl Inner {
         running: &RecipientSet,
     ) -> (Standing, Option<Suspension>) {
         let suspended = self.suspension_of(loaded);
-        match standing_of(&loaded.course, ready, running) {
+        match standing_of(&loaded.course, ready, running, Timestamp::now()) {
             Standing::Waiting | Standing::Ready if suspended.is_some() => (Standing::Suspended, suspended),
             other => (other, suspended),
         }
@@ -193,13 +193,13 @@ impl Inner {
     }
 }
 
-/// What a letter as a whole is doing.
-pub(crate) fn standing_of(course: &Course, ready: &RecipientSet, running: &RecipientSet) -> Standing {
+/// What a letter as a whole is doing. One that is due and in no job waits behind others of its lane: it is ready.
+pub(crate) fn standing_of(course: &Course, ready: &RecipientSet, running: &RecipientSet, now: Timestamp) -> Standing {
     match (running.is_empty(), ready.is_empty()) {
         (false, _) => Standing::Trying,
         _ if course.hold.is_some() => Standing::Held,
-        (true, false) => Standing::Ready,
-        (true, true) => Standing::Waiting,
+        (true, true) if course.next_due().is_none_or(|due| due > now) => Standing::Waiting,
+        _ => Standing::Ready,
     }
 }
 
@@ -214,7 +214,7 @@ pub(crate) fn summary(letter: &Letter, course: &Course, ready: &RecipientSet, ru
         arrived: letter.arrived,
         from: letter.from.to_string(),
         size: letter.size,
-        standing: standing_of(course, ready, running),
+        standing: standing_of(course, ready, running, Timestamp::now()),
         to: pending().take(FEW).map(|(_, recipient)| recipient.address.to_string()).collect(),
         pending: pending().count(),
         recipients: letter.recipients.len(),
@@ -242,7 +242,7 @@ pub(crate) fn details(
     records: Vec<serde_json::Value>,
 ) -> Details {
     let recipients = letter.recipients.iter().zip(&course.states).enumerate();
-    let held = course.hold.is_some();
+    let (held, now) = (course.hold.is_some(), Timestamp::now());
     let origin = &letter.origin;
     Details {
         summary: summary(letter, course, ready, running),
@@ -255,7 +255,8 @@ pub(crate) fn details(
         user: origin.user.clone(),
         all_recipients: recipients
             .map(|(index, (recipient, progress))| {
-                let standing = standing(&progress.state, held, ready.contains(index), running.contains(index));
+                let ready = ready.contains(index) || progress.due <= now;
+                let standing = standing(&progress.state, held, ready, running.contains(index));
                 RecipientDetails {
                     to: recipient.address.to_string(),
                     standing,

@@ -4,10 +4,6 @@
 //! # Invariants
 //! - As in `bulk`: what is counted is durable, and killed in the middle, each letter goes one way or the other.
 //! - An attempt under way ends where it began; it is never made twice for this.
-//!
-//! # Limits
-//! - A job that stood in line at the old place may be handed out there all the same; the worker asks the router before it
-//!   sends anything, and says [`Verdict::Moved`](super::Verdict::Moved).
 
 use std::sync::Arc;
 

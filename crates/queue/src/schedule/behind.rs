@@ -54,10 +54,6 @@ impl Behind {
         self.names.is_empty()
     }
 
-    pub fn oldest(&self) -> Option<QueueId> {
-        self.names.iter().map(|(.., id)| *id).min()
-    }
-
     pub fn add(&mut self, flow: Flow, id: QueueId) {
         self.names.insert((flow.class() as u8, flow.sender as u32, id));
     }

@@ -161,12 +161,6 @@ impl Ready {
             self.classes = None;
         }
     }
-
-    /// The letter that came first. For operators: looks at each sender.
-    pub fn oldest(&self) -> Option<QueueId> {
-        let senders = self.classes.iter().flat_map(|classes| classes.iter()).flat_map(|class| class.senders.values());
-        senders.filter_map(|sender| sender.jobs.front()).map(|entry| entry.id).min()
-    }
 }
 
 impl Class {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{NEVER, Scheduler};
-use crate::letter::{QueueId, Timestamp};
+use crate::letter::Timestamp;
 use crate::queue::{Lane, Rate};
 
 /// One lane: what waits, what runs, what is allowed.
@@ -12,8 +12,6 @@ pub struct LaneStatus {
     pub lane: Lane,
     /// Jobs that wait for a worker.
     pub ready: usize,
-    /// The letter among them that came first.
-    pub oldest: Option<QueueId>,
     /// Jobs that are being tried.
     pub running: usize,
     /// Workers (connections).
@@ -60,12 +58,11 @@ pub enum Bound {
 }
 
 impl Scheduler {
-    /// All lanes that have letters, workers or a past, in order. For operators: looks at each sender of each lane.
+    /// All lanes that have letters, workers or a past, in order. For operators: looks at each lane.
     pub fn lanes(&self, now: Timestamp) -> Vec<LaneStatus> {
         let status = |(lane, queue): (&Lane, &super::LaneQueue)| LaneStatus {
             lane: lane.clone(),
             ready: queue.ready.len() + queue.behind.as_ref().map_or(0, |behind| behind.len()),
-            oldest: queue.ready.oldest().into_iter().chain(queue.behind.as_ref().and_then(|b| b.oldest())).min(),
             running: queue.busy,
             open: queue.open,
             window: queue.pace.window(),

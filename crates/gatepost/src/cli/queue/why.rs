@@ -9,9 +9,7 @@ pub fn of_group(group: &Group, lane: Option<&LaneReport>, connections_most: usiz
     if let Some(suspension) = group.suspension.as_ref().filter(|_| group.suspended > 0) {
         return suspend::words(suspension);
     }
-    // Letters that are due and behind a lane that takes none are left on the calendar.
-    let due = group.ready > 0 || (group.waiting > 0 && group.next.is_some_and(|next| next <= now));
-    let bound = lane.filter(|_| due).and_then(|lane| of_lane(lane, connections_most, now));
+    let bound = lane.filter(|_| group.ready > 0).and_then(|lane| of_lane(lane, connections_most, now));
     match group {
         _ if let Some(bound) = bound => bound,
         Group { ready: 1.., unplaced: true, .. } => "waits for the DNS to say where it goes".to_owned(),

@@ -61,7 +61,7 @@ impl<'s> Builder<'s> {
                 () if running.contains(index) => Doing::Trying,
                 () if course.hold.is_some() => Doing::Held,
                 () if suspension.is_some() => Doing::Suspended,
-                () if ready.contains(index) => Doing::Ready,
+                () if ready.contains(index) || progress.due <= self.now => Doing::Ready,
                 () => Doing::Waiting,
             };
             let next = match doing {
