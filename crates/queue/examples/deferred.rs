@@ -7,6 +7,9 @@
 //! | `overdue` | the same as if the server had been off for a day; each site is dead |
 //! | `empty` | how fast letters are accepted by an empty queue |
 //!
+//! How many seconds to watch is in `SECONDS`, how many letters to accept in `ACCEPT`; with `OVERDUE=1` what is filled in is
+//! due at once.
+//!
 //! `fill` and the others are to be run one after the other, each in its own process: memory is that of the process.
 
 use std::path::{Path, PathBuf};
@@ -88,6 +91,7 @@ fn tried(n: usize) -> Course {
     let reply = Reply::new(450, (4, 2, 1), "the mailbox is busy, please come again later");
     let last = LastReply { at: now, reply, by: "mx1.far.example [192.0.2.17]:25".into() };
     let due = Timestamp(now.0 + 10_000 + (n as u64).wrapping_mul(7_919_317) % THREE_HOURS);
+    let due = if variable::<u8>("OVERDUE").is_some() { now } else { due };
     Course {
         states: vec![Progress { state: RecipientState::Pending { attempts: 1, last: Some(last) }, due }],
         ..Course::default()
@@ -133,14 +137,32 @@ async fn open(dir: &Path, overdue: bool) {
             show(second, &queue, &tally);
         }
     }
-    println!("accepting: {}", accept(&queue, 50_000).await);
+    println!("accepting: {}", accept(&queue, letters()).await);
     show(0, &queue, &tally);
     carrying.abort();
     queue.close(Duration::from_secs(1)).await;
 }
 
 fn seconds() -> u64 {
-    std::env::var("SECONDS_OPEN").ok().and_then(|text| text.parse().ok()).unwrap_or(15)
+    variable("SECONDS").unwrap_or(15)
+}
+
+/// Letters to be accepted.
+fn letters() -> usize {
+    variable("ACCEPT").unwrap_or(100_000)
+}
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+/// Seconds of processor time of this process, from /proc/self/stat (in hundredths).
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let fields: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // Counted from the field after the state letter: utime and stime.
+    fields.get(10..12).map_or(0.0, |times| times.iter().sum::<f64>() / 100.0)
 }
 
 fn show(second: u64, queue: &Queue, tally: &Tally) {
@@ -153,7 +175,7 @@ async fn accept_alone(dir: &Path) {
     let queue = Queue::open(config(dir), Arc::new(Domains)).expect("opens");
     let tally = Arc::new(Tally::default());
     let carrying = tokio::spawn(carry(queue.clone(), tally, false));
-    println!("accepting: {}", accept(&queue, 50_000).await);
+    println!("accepting: {}", accept(&queue, letters()).await);
     carrying.abort();
     queue.close(Duration::from_secs(1)).await;
 }
@@ -210,14 +232,15 @@ fn said(verdict: Verdict) -> RecipientOutcome {
 
 /// Letters a second, by 50 clients; they are delivered at once.
 async fn accept(queue: &Queue, letters: usize) -> String {
-    let begun = Instant::now();
+    let (begun, before) = (Instant::now(), cpu());
     let slowest = Arc::new(Mutex::new(Duration::ZERO));
     let clients: Vec<_> = (0..50).map(|_| tokio::spawn(client(queue.clone(), letters / 50, slowest.clone()))).collect();
     for client in clients {
         client.await.expect("ends");
     }
     let rate = letters as f64 / begun.elapsed().as_secs_f64();
-    format!("{rate:.0} letters/s, the slowest in {:.1?}", slowest.lock().expect("is whole"))
+    let each = (cpu() - before) * 1e6 / letters as f64;
+    format!("{rate:.0} letters/s, {each:.1} CPU µs each, the slowest in {:.1?}", slowest.lock().expect("is whole"))
 }
 
 async fn client(queue: Queue, letters: usize, slowest: Arc<Mutex<Duration>>) {

@@ -1,4 +1,4 @@
-//! A map from letters to small values, for a million of them: sorted runs instead of a hash table.
+//! A map from letters to small values, for a million of them: sorted runs instead of a hash table. And a hash table for few.
 //!
 //! Identifiers ascend with time, so that new letters go to the end of the last run, and runs are full when they are left
 //! behind. A hash table is between 44 % and 88 % full, and for a moment there twice while it grows; this one has neither.
@@ -10,12 +10,34 @@
 //! # Limits
 //! An insert or a removal moves up to [`RUN`] values, and the list of runs where one comes or goes.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
 use crate::letter::QueueId;
 
 /// Entries of a run at most.
 const RUN: usize = 128;
 /// Runs with fewer look for a neighbour.
 const FEW: usize = RUN / 4;
+
+/// Identifiers are our own, so that a quick mix is enough; they differ in their high bits most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+    fn write_u64(&mut self, number: u64) {
+        let wide = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (wide >> 64) as u64 ^ wide as u64;
+    }
+}
+
+pub(crate) type IdMap<T, K = QueueId> = HashMap<K, T, BuildHasherDefault<IdHasher>>;
 
 #[derive(Debug)]
 pub(crate) struct Table<V> {

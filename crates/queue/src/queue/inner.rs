@@ -1,6 +1,6 @@
 //! The state that all share, and its lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::letter::{Course, Letter, QueueId, Timestamp};
 use crate::record::{Event, Recorder};
 use crate::schedule::{Dispatch, Job, RecipientSet, Scheduler, WorkerId};
 use crate::spool::{Body, Disk, Problem, Spool, SpoolConfig, SpoolError};
+use crate::table::IdMap;
 
 /// Letters whose envelope is kept in memory; past that it is read from the spool when an attempt begins.
 const WARM_MOST: usize = 10_000;
@@ -50,14 +51,14 @@ pub(super) struct Inner {
 pub(super) struct State {
     pub scheduler: Scheduler,
     pub config: Arc<QueueConfig>,
-    pub warm: HashMap<QueueId, Warm>,
+    pub warm: IdMap<Warm>,
     pub hot: u64,
     /// Recipients of the letters in `warm`.
     pub warm_recipients: usize,
     pub openings: VecDeque<(WorkerId, Lane)>,
     /// Domains whose site is to be found out.
     pub searches: VecDeque<Arc<str>>,
-    pub idle: HashMap<WorkerId, oneshot::Sender<Handed>>,
+    pub idle: IdMap<oneshot::Sender<Handed>, WorkerId>,
     /// Numbers updates of the spool.
     pub updates: u64,
     /// Reports that are being written.
@@ -130,12 +131,12 @@ impl Inner {
         let state = State {
             scheduler,
             config: Arc::new(config),
-            warm: HashMap::new(),
+            warm: IdMap::default(),
             hot: 0,
             warm_recipients: 0,
             openings: VecDeque::new(),
             searches: VecDeque::new(),
-            idle: HashMap::new(),
+            idle: IdMap::default(),
             updates: 0,
             reports: 0,
             bulk: 0,

@@ -20,6 +20,7 @@ use super::ready::SHARES;
 use super::{Dispatch, Flow, Job, NEVER, Plan, Scheduler, Stage};
 use crate::letter::{QueueId, Timestamp};
 use crate::queue::Lane;
+use crate::table::IdMap;
 
 /// Letters with ready or running recipients, over all lanes: past so many no more are read because they are due.
 pub(super) const ACTIVE_MOST: usize = 30_000;
@@ -145,8 +146,7 @@ impl Scheduler {
 
     /// A site that cannot be tried needs no letters in memory.
     pub(super) fn put_all_behind(&mut self, lane: &Lane) {
-        let now = self.now;
-        let Some(queue) = self.lanes.get_mut(lane).filter(|queue| queue.pace.allowed(now) == 0) else { return };
+        let Some(queue) = self.lanes.get_mut(lane) else { return };
         let jobs = queue.ready.take_all();
         if jobs.is_empty() {
             return;
@@ -226,7 +226,7 @@ impl Scheduler {
 }
 
 /// These recipients are ready no more.
-fn take_back(out: &mut std::collections::HashMap<QueueId, super::Out>, job: &Job) {
+fn take_back(out: &mut IdMap<super::Out>, job: &Job) {
     let Some(of_letter) = out.get_mut(&job.id) else { return };
     of_letter.ready.subtract(&job.recipients);
     if of_letter.ready.is_empty() && of_letter.running.is_empty() {

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use crate::letter::{QueueId, Timestamp};
 use crate::queue::{Lane, Place, Sites, Source};
-use crate::table::Table;
+use crate::table::{IdMap, Table};
 
 mod behind;
 mod job;
@@ -71,7 +71,7 @@ pub struct Scheduler {
     /// One entry a letter, at [`Plan::at`].
     calendar: BTreeSet<(Timestamp, QueueId)>,
     /// Recipients that are ready or running; only for letters that have such.
-    out: HashMap<QueueId, Out>,
+    out: IdMap<Out>,
     /// Numbers the entries of `out`.
     rounds: u32,
     lanes: HashMap<Lane, LaneQueue>,
@@ -84,7 +84,7 @@ pub struct Scheduler {
     now: Timestamp,
     /// Connections of a lane of which nothing is known yet.
     initial: usize,
-    workers: HashMap<WorkerId, Worker>,
+    workers: IdMap<Worker, WorkerId>,
     last_worker: u64,
     /// Sites that wait for a place under the limit of all, in turn: first those that have no worker at all.
     starved_without: VecDeque<Lane>,
@@ -164,7 +164,7 @@ impl Scheduler {
             most_workers: most_workers.max(1),
             letters: Table::default(),
             calendar: BTreeSet::new(),
-            out: HashMap::new(),
+            out: IdMap::default(),
             rounds: 0,
             lanes: HashMap::new(),
             searching: HashMap::new(),
@@ -172,7 +172,7 @@ impl Scheduler {
             alarms: BTreeSet::new(),
             now: Timestamp(0),
             initial: initial_connections.max(1),
-            workers: HashMap::new(),
+            workers: IdMap::default(),
             last_worker: 0,
             starved_without: VecDeque::new(),
             starved: VecDeque::new(),

@@ -338,12 +338,17 @@ impl Scheduler {
 
     /// Gives a lane's jobs to its idle workers, and opens more as far as it needs them and the limits allow.
     pub(super) fn feed(&mut self, lane: &Lane) {
-        if let Some(queue) = self.lanes.get_mut(lane)
-            && queue.pace.is_stale(self.now)
-        {
+        let Some(queue) = self.lanes.get_mut(lane) else { return };
+        if queue.pace.is_stale(self.now) {
             queue.pace.set_limits(self.routes.limits(lane), self.now);
         }
-        self.put_all_behind(lane);
+        let behind = queue.behind.is_some();
+        if queue.ready.is_empty() && !behind {
+            return;
+        }
+        if queue.pace.allowed(self.now) == 0 {
+            self.put_all_behind(lane);
+        }
         self.hand_to_idle(lane);
         while self.wants_worker(lane) {
             if self.workers.len() >= self.most_workers || self.in_line() > 0 {
@@ -352,7 +357,9 @@ impl Scheduler {
             }
             self.open_worker(lane);
         }
-        self.call(lane);
+        if behind {
+            self.call(lane);
+        }
         if let Some(queue) = self.lanes.get(lane).filter(|queue| !queue.ready.is_empty() || queue.behind.is_some())
             && let Some(at) = queue.pace.changes_at(self.now).or_else(|| self.calls_again(lane))
         {

@@ -1,7 +1,6 @@
 //! Where each letter lies: the small part of a spool that is in memory, some 40 octets a letter.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -17,7 +16,7 @@ use super::draft::large_path;
 use super::record::{Front, Large};
 use crate::counters::{Histogram, SYNC};
 use crate::letter::QueueId;
-use crate::table::Table;
+use crate::table::{IdMap, Table};
 
 /// A record in a segment; `len` is that of its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,25 +38,6 @@ pub(super) struct Entry {
 
 /// A state's record, its file and that one's salt.
 pub(super) type UpdateOnDisk = (Place, Arc<dyn DiskFile>, u32);
-
-/// Identifiers are our own, so that a quick mix is enough; they differ in their high bits most.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-    fn write_u64(&mut self, number: u64) {
-        let wide = u128::from(self.0 ^ number) * 0x9e37_79b9_7f4a_7c15;
-        self.0 = (wide >> 64) as u64 ^ wide as u64;
-    }
-}
-
-pub(super) type IdMap<T> = HashMap<QueueId, T, BuildHasherDefault<IdHasher>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Index {

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::disk::{Disk, DiskFile};
-use super::index::{Entry, IdMap, Shared};
+use super::index::{Entry, Shared};
 use super::load::{Loaded, Source};
 use super::record::{Large, SegmentHead};
 use super::scan::scan;
 use super::{Body, Problem, RecoveredLetter, SpoolError};
 use crate::letter::QueueId;
+use crate::table::IdMap;
 
 const PIECE: usize = 1 << 20;
 

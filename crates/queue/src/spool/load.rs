@@ -20,13 +20,13 @@ use super::compact::read_update;
 use super::disk::{Disk, DiskFile};
 use super::draft::large_path;
 use super::hint;
-use super::index::{Entry, IdHasher, IdMap, Place};
+use super::index::{Entry, Place};
 use super::record::{BadHead, FIRST, Front, HEADER, Header, Kind, Large, SegmentHead};
 use super::scan::{Hole, scan};
 use super::segment::{list_segments, segment_path};
 use super::{Problem, RecoveredLetter, SpoolError};
 use crate::letter::QueueId;
-use crate::table::Table;
+use crate::table::{IdHasher, IdMap, Table};
 
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
