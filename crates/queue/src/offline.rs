@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::letter::{Course, Letter, QueueId, Timestamp, codec};
 use crate::queue::{
-    Builder, By, Details, Filter, QueueConfig, Summary, Suspensions, Tally, details, standing_of, summary,
+    Builder, By, Details, Filter, QueueConfig, Standing, Summary, Suspensions, Tally, details, standing_of, summary,
 };
 use crate::record;
 use crate::schedule::RecipientSet;
@@ -22,13 +22,23 @@ const RECORDS_MOST: usize = 1_000;
 pub fn list(data_dir: &Path, filter: &Filter) -> Result<Vec<Summary>, SpoolError> {
     let found = inspect(Arc::new(RealDisk), &data_dir.join("spool"), Depth::Quick)?;
     let (none, now) = (RecipientSet::default(), Timestamp::now());
-    let letters = found.letters.iter().filter_map(read).filter(|(letter, course)| {
-        filter.after.is_none_or(|after| letter.id > after)
-            && filter.matches(letter, course, standing_of(course, &none, &none, now), now)
-            && course.is_pending()
-    });
-    let limit = filter.limit.unwrap_or(usize::MAX);
-    Ok(letters.map(|(letter, course)| summary(&letter, &course, &none, &none)).take(limit).collect())
+    // What cannot be read is told by the daemon when it starts.
+    let suspensions = Suspensions::read(data_dir).unwrap_or_default();
+    let summed_up = |(letter, course): (Letter, Course)| {
+        let pending = letter.recipients.iter().zip(&course.states).filter(|(_, progress)| progress.state.is_pending());
+        let mut suspended = pending.filter_map(|(recipient, _)| suspensions.of_recipient(&letter, recipient, now));
+        let suspended = suspended.next().cloned();
+        let standing = match standing_of(&course, &none, &none, now) {
+            Standing::Waiting | Standing::Ready if suspended.is_some() => Standing::Suspended,
+            other => other,
+        };
+        let is_meant = filter.after.is_none_or(|after| letter.id > after)
+            && filter.matches(&letter, &course, standing, now)
+            && course.is_pending();
+        is_meant.then(|| Summary { standing, suspended, ..summary(&letter, &course, &none, &none) })
+    };
+    let letters = found.letters.iter().filter_map(read).filter_map(summed_up);
+    Ok(letters.take(filter.limit.unwrap_or(usize::MAX)).collect())
 }
 
 /// The letters in groups; by site they are grouped by domain, since only a running daemon knows the sites.

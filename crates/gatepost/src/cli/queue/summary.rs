@@ -206,12 +206,11 @@ fn print_row(row: &Row<'_>, now: Timestamp) {
 
 /// Eighty columns: names to the left, figures to the right.
 fn line(cells: [&str; 8]) -> String {
-    const WIDTHS: [usize; 8] = [24, 7, 6, 7, 7, 5, 6, 7];
+    const WIDTHS: [usize; 8] = [24, 7, 6, 7, 7, 7, 6, 7];
     let mut line = String::new();
     for (column, (cell, width)) in cells.into_iter().zip(WIDTHS).enumerate() {
-        let cell = shortened(cell, width);
         match column {
-            0 => line.push_str(&format!("{cell:<width$}")),
+            0 => line.push_str(&format!("{:<width$}", shortened(cell, width))),
             _ => line.push_str(&format!(" {cell:>width$}")),
         }
     }
@@ -225,4 +224,18 @@ pub fn shortened(text: &str, most: usize) -> String {
     }
     let front: String = text.chars().take(most.saturating_sub(1)).collect();
     format!("{front}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_fits_eighty_columns_and_cuts_no_figure() {
+        let name = "mx1.example.com,mx2.example.com";
+        let shown = line([name, "1000000", "500", "999500", "1000000", "1000000", "59m", "500/500"]);
+        assert!(shown.chars().count() <= 80, "{shown}");
+        assert!(shown.starts_with("mx1.example.com,mx2.exa… "), "{shown}");
+        assert_eq!(shown.matches("1000000").count(), 3, "{shown}");
+    }
 }

@@ -94,8 +94,14 @@ async fn suspensions_are_kept_over_a_restart_and_end_by_themselves() {
     let carols = submit(&queue, letter("carol@near.example", &["a@far.example"])).await;
     let before = queue.suspensions();
     assert_eq!(before.len(), 2);
+    let suspended = Filter { state: Some(Standing::Suspended), ..Filter::default() };
+    assert_eq!(queue.list(&suspended).len(), 2);
     drop(queue);
     assert_eq!(suspensions_at_rest(dir.path()).unwrap(), before);
+    let suspended = Filter { state: Some(Standing::Suspended), ..Filter::default() };
+    let at_rest = offline::list(dir.path(), &suspended).unwrap();
+    // Only a running daemon knows the sites.
+    assert_eq!(at_rest.iter().map(|letter| letter.id).collect::<Vec<_>>(), [alices]);
     let House { queue, .. } = open(&dir);
     assert_eq!(queue.suspensions(), before);
     assert_eq!(carry(&queue, vec![delivered()]).await, carols);
