@@ -56,6 +56,8 @@ const LATENCY: Metric =
 const SYNC: Metric = metric("gatepost_spool_sync_seconds", Times, "", "Time to make a batch of letters durable");
 const OUT: Metric = metric("gatepost_connections_out", Gauge, "state", "Workers, each with a connection outward");
 const LOST: Metric = metric("gatepost_records_lost", Counter, "", "Lines of records that could not be written");
+const SHAPING: Metric =
+    metric("gatepost_shaping_changes", Counter, "change", "Changes of what a site takes, by rules on its replies");
 const IN: Metric = metric("gatepost_connections_in", Gauge, "", "Connections inward at this moment");
 const ACCEPTED: Metric = metric("gatepost_connections_accepted", Counter, "listener", "Connections that were accepted");
 const CROWDED: Metric =
@@ -67,8 +69,10 @@ const REFUSED: Metric = metric("gatepost_refusals", Counter, "listener", "Sender
 const AUTH: Metric = metric("gatepost_auth_failures", Counter, "listener", "Logins that failed");
 
 /// Every metric, in the order in which they are written.
-pub const ALL: [Metric; 15] =
-    [QUEUE, ATTEMPTS, TAKEN, LATENCY, SYNC, OUT, LOST, IN, ACCEPTED, CROWDED, TLS, TLS_FAILED, RECEIVED, REFUSED, AUTH];
+pub const ALL: [Metric; 16] = [
+    QUEUE, ATTEMPTS, TAKEN, LATENCY, SYNC, OUT, LOST, SHAPING, IN, ACCEPTED, CROWDED, TLS, TLS_FAILED, RECEIVED,
+    REFUSED, AUTH,
+];
 
 /// All of them now.
 ///
@@ -106,6 +110,7 @@ impl Snapshot {
             ("failed", counters.failed.get()),
             ("expired", counters.expired.get()),
         ];
+        let shaping = [("begun", counters.shaping_begun.get()), ("over", counters.shaping_over.get())];
         let by_door = |value: fn(&Door) -> u64| {
             Value::Rows(doors.iter().map(|door| (vec![("listener", door.name.clone())], value(door))).collect())
         };
@@ -120,6 +125,7 @@ impl Snapshot {
             (SYNC, times(queue.sync_times())),
             (OUT, labelled("state", [("busy", census.busy as u64), ("idle", idle as u64)])),
             (LOST, single(queue.recorder().lost())),
+            (SHAPING, labelled("change", shaping)),
             (IN, single(source.connections_in())),
             (ACCEPTED, by_door(|door| door.connections)),
             (CROWDED, by_door(|door| door.crowded)),

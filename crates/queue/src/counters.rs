@@ -18,6 +18,9 @@ pub struct Counters {
     pub deferred: Count,
     pub failed: Count,
     pub expired: Count,
+    /// Changes of what a site takes, by a rule on its replies; and how many of these are over.
+    pub shaping_begun: Count,
+    pub shaping_over: Count,
     /// From 250 to the recipient's delivery.
     pub latency: Histogram,
 }
@@ -30,6 +33,8 @@ impl Default for Counters {
             deferred: Count::default(),
             failed: Count::default(),
             expired: Count::default(),
+            shaping_begun: Count::default(),
+            shaping_over: Count::default(),
             latency: Histogram::new(LATENCY),
         }
     }

@@ -80,8 +80,14 @@ pub(crate) fn tell(queue: &Queue, told: &[Told]) {
     for Told { change, reply } in told {
         let (site, source) = (Site(change.site.as_str().into()), Source(change.source.as_str().into()));
         match change.what {
-            What::Begun => tracing::warn!(rule = change.rule, by = change.by, "{change}"),
-            What::Healed | What::Ended => tracing::info!("{change}"),
+            What::Begun => {
+                tracing::warn!(rule = change.rule, by = change.by, "{change}");
+                queue.counters().shaping_begun.add();
+            }
+            What::Healed | What::Ended => {
+                tracing::info!("{change}");
+                queue.counters().shaping_over.add();
+            }
         }
         let line = queue.recorder().record(Event::Shaping).site(&site).source(&source).shaping(change);
         match reply {

@@ -177,6 +177,28 @@ async fn a_suspended_site_gets_nothing_until_it_heals_by_itself_and_both_are_rec
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_that_was_slowed_gets_its_letters_one_by_one_until_it_heals() {
+    let sink = Sink::new(refuses_one()).await;
+    let slow = "[[default.automation]]\nname = 'fast'\nmatch = '^450 .*too fast'\n\
+                action = { rate = '10/s', connections = 1 }\nfor = '3s'";
+    let setup = setup(&relay(sink.port(), ""), Zone::new(), RootCertStore::empty());
+    let house = Running::with_setup(tempfile::tempdir().unwrap(), with_shaping(setup, slow));
+    house.submit(&["ann@a.example"], LETTER).await;
+    house.until("a change", |house| !records(house, "shaping").is_empty()).await;
+    let begun = Instant::now();
+    for _ in 0..6 {
+        house.submit(&["bob@b.example"], LETTER).await;
+    }
+    house.until("six letters", |_| sink.seen.letters().len() == 7).await;
+    // The first of them takes the place of the refused one, a tenth of a second after it.
+    assert!(begun.elapsed() >= Duration::from_millis(450), "{:?}", begun.elapsed());
+    house.until("it is told", |house| records(house, "shaping").len() == 2).await;
+    let lane = Lane::of(Site(format!("smtp:127.0.0.1:{}", sink.port()).into()));
+    assert_eq!(house.delivery.limits(&lane), Limits::connections(20));
+    assert_eq!(house.queue.counters().shaping_over.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_force_outlives_a_reload_and_a_restart() {
     let sink = Sink::new(refuses_one()).await;
     let long = SHORT_REST.replace("600ms", "1h");
