@@ -10,10 +10,12 @@ use super::{Ended, How};
 /// `None`: the status says enough.
 pub(super) fn about(ended: &Ended) -> Option<&'static str> {
     let by_peer = super::remote(&ended.last.by).is_some();
+    let code = ended.last.reply.enhanced.map(|code| (code.subject, code.detail));
     match ended.how {
         How::Failed if by_peer => refused(classify(&ended.last.reply, None).kind),
         How::Expired if by_peer => waited(classify(&ended.last.reply, None).kind),
-        How::Expired => waited_for_us(ended.last.reply.enhanced.map(|code| (code.subject, code.detail))?),
+        How::Failed if code == Some((0, 0)) => Some("Your administrator can say more."),
+        How::Expired => waited_for_us(code?),
         _ => None,
     }
 }

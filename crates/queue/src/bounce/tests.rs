@@ -188,6 +188,13 @@ fn what_to_do_follows_from_what_the_words_mean() {
         ((550, 5, 7, 1), "relaying denied", peer, false, "says that it does not"),
         ((530, 5, 7, 0), "authentication required", peer, false, "wants a login"),
         ((550, 5, 7, 10), "TLS required", peer, false, "encrypted"),
+        (
+            (554, 5, 0, 0),
+            "an operator of this server gave the letter back",
+            "gatepost",
+            false,
+            "Your administrator can say more.",
+        ),
         ((550, 5, 4, 7), "no", "gatepost", false, "The other side did not take it in all that time"),
         ((550, 5, 1, 2), "no such domain", "gatepost", false, "There is no such domain"),
         ((556, 5, 1, 10), "null MX", "gatepost", false, "takes no mail at all"),
