@@ -58,7 +58,7 @@ impl fmt::Display for TlsLevel {
 
 /// TLS to servers that are found by the DNS; one that a route names is spoken with as the route says. The first of these
 /// that is there decides: the recipient's domain, the nearest domain above it, the server's name, the nearest name above
-/// it, the default. Levels: `none`, `opportunistic`, `required` (any certificate) and `verified` (a certificate of a known
+/// it, what `[shaping]` says of the domain, the site or its provider (what is shipped weakens nothing), the default. Levels: `none`, `opportunistic`, `required` (any certificate) and `verified` (a certificate of a known
 /// authority for the server's name; that name itself is as trustworthy as the DNS).
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
