@@ -55,6 +55,9 @@ pub struct Summary {
     /// Why a recipient is not tried, where what it belongs to is suspended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspended: Option<Suspension>,
+    /// The way that an operator sent it, in place of its recipients' own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect: Option<String>,
 }
 
 /// An operator's word that a letter is not to be tried.
@@ -230,6 +233,7 @@ pub(crate) fn summary(letter: &Letter, course: &Course, ready: &RecipientSet, ru
             until: hold.until,
         }),
         suspended: None,
+        redirect: course.redirect.clone(),
     }
 }
 

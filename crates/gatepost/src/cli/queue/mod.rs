@@ -3,17 +3,19 @@
 use std::path::Path;
 
 use queue::spool::SpoolError;
-use queue::{Details, Filter, Held, Last, QueueId, Selection, Standing, Summary, Timestamp};
+use queue::{Filter, Held, Last, Selection, Standing, Timestamp};
 use serde_json::Value;
 
 use super::{ConfigFile, print_json};
-use crate::config::{self, Config};
+use crate::config;
 use crate::control::{self, Change, Request, Response};
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::output::{self, BAD, GOOD, HEAD, Table, WARN, paint};
+use crate::output;
 
 mod arguments;
+mod list;
+mod show;
 mod summary;
 pub mod suspend;
 mod top;
@@ -32,8 +34,8 @@ pub fn run(command: QueueCommand) -> Result<(), Fault> {
     match command {
         QueueCommand::Summary(arguments) => summary::run(&arguments),
         QueueCommand::Top(arguments) => top::run(&arguments),
-        QueueCommand::List(what) => list(&what, &data_dir(&what.file)?),
-        QueueCommand::Show { id, json, file } => show(&id, json, &config::read(&file.config)?.config),
+        QueueCommand::List(what) => list::list(&what, &data_dir(&what.file)?),
+        QueueCommand::Show { id, json, file } => show::show(&id, json, &config::read(&file.config)?.config),
         QueueCommand::Retry { which } => change(&which, Change::Retry, "tried now"),
         QueueCommand::Hold { which, reason, lasting } => {
             change(&which, Change::Hold { reason, until: lasting.end() }, "held")
@@ -76,184 +78,6 @@ fn not_running() -> Fault {
 
 fn unreadable(error: SpoolError) -> Fault {
     Fault::new(Exit::DataDir, error.to_string()).help("server.data_dir names the folder")
-}
-
-/// Page by page: the server has better things to do with its memory. `None` where none runs.
-fn running_list(data_dir: &Path, wanted: &Filter) -> Result<Option<Vec<Summary>>, Fault> {
-    const PAGE: usize = 5_000;
-    let most = wanted.limit.unwrap_or(usize::MAX);
-    let mut letters: Vec<Summary> = Vec::new();
-    loop {
-        let after = letters.last().map(|letter| letter.id);
-        let filter = Filter { after, limit: Some(PAGE.min(most - letters.len())), ..wanted.clone() };
-        let Some(value) = ask(data_dir, &Request::QueueList { filter })? else { return Ok(None) };
-        let page = understood::<Vec<Summary>>(value)?;
-        let is_last = page.is_empty();
-        letters.extend(page);
-        if is_last || letters.len() >= most {
-            return Ok(Some(letters));
-        }
-    }
-}
-
-fn list(what: &List, data_dir: &Path) -> Result<(), Fault> {
-    let filter = Filter { limit: what.limit, ..filter_of(&what.filter) };
-    let (letters, running) = match running_list(data_dir, &filter)? {
-        Some(letters) => (letters, true),
-        None if filter.site.is_some() => {
-            return Err(
-                Fault::failed("no server is running: only a running one knows the sites").help("gatepost serve")
-            );
-        }
-        None => (queue::offline::list(data_dir, &filter).map_err(unreadable)?, false),
-    };
-    if what.json {
-        return print_json(&letters);
-    }
-    if !running {
-        anstream::println!("{} no server is running; this is what lies on disk", paint(WARN, "note:"));
-    }
-    if letters.is_empty() {
-        let all = filter == Filter::default();
-        println!("{}", if all { "The queue is empty." } else { "No letter in the queue is like that." });
-        return Ok(());
-    }
-    let now = Timestamp::now();
-    for letter in &letters {
-        anstream::println!("{}", paint(HEAD, &letter.id.to_string()));
-        println!("  from  {}", sender(&letter.from));
-        let more = letter.pending.saturating_sub(letter.to.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        println!("  to    {}{more}", letter.to.join(", "));
-        println!(
-            "  {}, {} old, {}, {}",
-            output::size(letter.size),
-            output::span(since(now, letter.arrived)),
-            tries(letter.attempts),
-            match (&letter.held, &letter.suspended) {
-                (Some(held), _) => hold(now, held),
-                (None, Some(_)) => "suspended".to_owned(),
-                (None, None) => format!("next try {}", next(now, letter.next)),
-            }
-        );
-        if let Some(suspension) = &letter.suspended {
-            output::indented(&suspend::words(suspension), 2).iter().for_each(|line| println!("{line}"));
-        }
-        if let Some(last) = &letter.last {
-            println!("  {}", words(last));
-        }
-    }
-    println!("{}.", output::letters(letters.len()));
-    Ok(())
-}
-
-fn show(id: &str, json: bool, config: &Config) -> Result<(), Fault> {
-    let data_dir = &config.server.data_dir;
-    let parsed: QueueId = id.parse().map_err(|error| Fault::new(Exit::Usage, format!("`{id}`: {error}")))?;
-    let found = match ask(data_dir, &Request::QueueShow { id: id.to_owned() })? {
-        Some(value) => understood::<Option<Details>>(value)?,
-        None => queue::offline::show(data_dir, &config.queue, parsed).map_err(unreadable)?,
-    };
-    let records = match &found {
-        Some(details) => details.records.clone(),
-        None => queue::record::history(&data_dir.join("records"), parsed, 1000)
-            .map_err(|error| Fault::io(Exit::Failed, "the records cannot be read", &error))?,
-    };
-    if found.is_none() && records.is_empty() {
-        return Err(Fault::failed(format!("there is no letter {id}, and no record of one")));
-    }
-    if json {
-        return match &found {
-            Some(details) => print_json(details),
-            None => print_json(&serde_json::json!({ "id": id, "records": records })),
-        };
-    }
-    match &found {
-        Some(details) => print_details(details),
-        None => println!("{id} is not in the queue any more; its records:"),
-    }
-    print_records(&records);
-    Ok(())
-}
-
-fn print_details(details: &Details) {
-    let now = Timestamp::now();
-    let letter = &details.summary;
-    anstream::println!("{}", paint(HEAD, &letter.id.to_string()));
-    println!("from      {}", sender(&letter.from));
-    println!("size      {}", output::size(letter.size));
-    println!(
-        "arrived   {} ago by {} ({})",
-        output::span(since(now, letter.arrived)),
-        details.listener,
-        details.protocol
-    );
-    if let Some(user) = &details.user {
-        println!("user      {user}");
-    }
-    if let Some(client) = &details.client {
-        println!("client    {client}, which called itself {}", details.helo.as_deref().unwrap_or("nothing"));
-    }
-    match &letter.held {
-        Some(held) => println!("state     {}", hold(now, held)),
-        None => println!("given up  in {}", output::span(details.expires.0.saturating_sub(now.0))),
-    }
-    if let Some(suspension) = &letter.suspended {
-        let words = output::indented(&suspend::words(suspension), 10).join("\n");
-        println!("but       {}", words.trim_start());
-    }
-    let mut table = Table::new(&["RECIPIENT", "STATE", "TRIES", "NEXT TRY"]);
-    for recipient in &details.all_recipients {
-        let state = format!("{:?}", recipient.standing).to_lowercase();
-        let waits = recipient.standing == Standing::Held || letter.suspended.is_some();
-        let next = if waits { "-".to_owned() } else { next(now, recipient.next) };
-        table.row([recipient.to.clone(), state, recipient.attempts.to_string(), next]);
-    }
-    anstream::print!("\n{}", table.render());
-    for recipient in &details.all_recipients {
-        if let Some(last) = &recipient.last {
-            println!("\n{}: {}", recipient.to, words(last));
-        }
-    }
-}
-
-/// One line for each step, the remote server's words below it.
-fn print_records(records: &[Value]) {
-    if records.is_empty() {
-        return;
-    }
-    println!();
-    for record in records {
-        let text = |key: &str| record.get(key).and_then(Value::as_str).unwrap_or_default();
-        let event = text("event");
-        let style = match event {
-            "delivered" => GOOD,
-            "failed" | "expired" => BAD,
-            _ => HEAD,
-        };
-        let to = match record.get("to") {
-            Some(Value::String(one)) => one.clone(),
-            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
-            _ => String::new(),
-        };
-        anstream::println!("{}  {:<10} {to}", text("time"), paint(style, event));
-        let reply = record.get("reply").map(reply_words).unwrap_or_default();
-        if !reply.is_empty() {
-            println!("    {} said: {reply}", text("by"));
-        }
-        if !text("tls").is_empty() {
-            println!("    over {}", text("tls"));
-        }
-    }
-}
-
-fn reply_words(reply: &Value) -> String {
-    let part = |key: &str| match reply.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
-    };
-    [part("code"), part("enhanced"), part("text")].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn change(which: &Which, change: Change, done: &str) -> Result<(), Fault> {

@@ -25,6 +25,7 @@ async fn a_redirected_letter_goes_the_other_way_at_once_and_after_a_restart() {
     queue.close(Duration::ZERO).await;
     drop(queue);
     let House { queue, .. } = open(&dir);
+    assert_eq!(queue.show(id).unwrap().summary.redirect.as_deref(), Some("other.example"));
     let elsewhere = Filter { site: Some("other.example".into()), ..Filter::default() };
     assert_eq!(at_rest(&queue, move |queue| queue.list(&elsewhere).len()).await, 1);
     assert_eq!(redirect(&queue, None).await, 1);
