@@ -167,3 +167,15 @@ fn a_damaged_spool_is_told_and_the_rest_is_delivered() {
     }
     assert!(program.log().to_lowercase().contains("damaged"), "{}", program.log());
 }
+
+#[test]
+fn who_prints_into_a_closed_pipe_ends_without_a_word() {
+    let house = relay_house();
+    house.write();
+    for words in [&["config", "show"] as &[&str], &["config", "check"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let ended = house.command(words).stdout(writer).output().expect("it runs");
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{words:?}: {ended:?}");
+    }
+}

@@ -35,6 +35,9 @@ fn main() -> ExitCode {
     if let Command::Sendmail { arguments } = line.command {
         return cli::sendmail::run(arguments);
     }
+    if !matches!(line.command, Command::Serve(_) | Command::Quickstart(_)) {
+        output::end_quietly_when_unread();
+    }
     match run(line.command) {
         Ok(()) => Exit::Done.into(),
         Err(fault) => {

@@ -124,3 +124,16 @@ pub fn size(octets: u64) -> String {
         _ => format!("{:.1} MB", octets as f64 / 1_048_576.0),
     }
 }
+
+/// Who reads what we print may have seen enough (`gatepost queue | head`): then we are done, without a word. `println!`
+/// panics there, and the signal that ends other programs is ignored by Rust's.
+pub fn end_quietly_when_unread() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload_as_str().unwrap_or_default();
+        if words.starts_with("failed printing to stdout") && words.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
+}
