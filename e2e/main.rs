@@ -22,6 +22,7 @@ mod outward;
 mod ports;
 mod proxy;
 mod quickstart;
+mod reports;
 mod sendmail;
 mod shaping;
 mod times;
