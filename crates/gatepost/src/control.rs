@@ -27,8 +27,10 @@ pub enum Request {
         filter: queue::Filter,
         most: usize,
     },
-    /// All lanes, and the whole in figures.
-    QueueOverview,
+    /// The busiest lanes, and the whole in figures.
+    QueueOverview {
+        most: usize,
+    },
     QueueShow {
         id: String,
     },

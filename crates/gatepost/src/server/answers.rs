@@ -26,9 +26,9 @@ impl Answers for Server {
                 let queue = self.rooms.queue.clone();
                 blocking(move || json(&queue.tally(by, &filter, most.min(TALLY_MOST)))).await
             }
-            Request::QueueOverview => {
+            Request::QueueOverview { most } => {
                 let queue = self.rooms.queue.clone();
-                blocking(move || json(&queue.overview())).await
+                blocking(move || json(&queue.overview(most))).await
             }
             Request::QueueShow { id } => match id.parse::<QueueId>() {
                 Ok(id) => {

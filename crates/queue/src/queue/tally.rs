@@ -135,10 +135,14 @@ impl Queue {
         Tally { groups: builder.groups(), seen: ids.len(), after: ids.last().copied().filter(|_| more) }
     }
 
-    /// What all lanes do now.
-    pub fn overview(&self) -> Overview {
+    /// What the lanes do now: at most so many, the busiest first where there are more.
+    pub fn overview(&self, most: usize) -> Overview {
         let now = Timestamp::now();
-        let lanes = self.lanes();
+        let mut lanes = self.lanes();
+        if lanes.len() > most {
+            lanes.sort_unstable_by_key(|lane| std::cmp::Reverse((lane.running, lane.ready)));
+            lanes.truncate(most);
+        }
         let (counters, census) = (self.counters(), self.census());
         let (connections_most, searching, suspensions) = {
             let state = self.inner.lock();

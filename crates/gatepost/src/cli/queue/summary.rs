@@ -36,7 +36,7 @@ struct Row<'g> {
 pub fn run(arguments: &Summary) -> Result<(), Fault> {
     let (by, filter) = (by(arguments.by), filter_of(&arguments.filter));
     let data_dir = data_dir(&arguments.file)?;
-    let gathered = match gather(&data_dir, by, &filter)? {
+    let gathered = match gather(&data_dir, by, &filter, progress)? {
         Some(gathered) => gathered,
         None if filter.site.is_some() => return Err(not_running()),
         None => at_rest(&data_dir, by, &filter)?,
@@ -60,10 +60,18 @@ fn by(by: GroupBy) -> By {
     }
 }
 
-/// Asks the server page by page, and shows on a terminal how far it is. `None` where none runs.
-pub fn gather(data_dir: &Path, by: By, filter: &Filter) -> Result<Option<Gathered>, Fault> {
+/// Asks the server page by page, and tells how far it is: letters looked at, letters in all, whether it is done. `None`
+/// where no server runs.
+pub fn gather(
+    data_dir: &Path,
+    by: By,
+    filter: &Filter,
+    progress: impl Fn(usize, usize, bool),
+) -> Result<Option<Gathered>, Fault> {
     let overview = |value| understood::<Overview>(value);
-    let Some(overview) = ask(data_dir, &Request::QueueOverview)?.map(overview).transpose()? else { return Ok(None) };
+    let Some(overview) = ask(data_dir, &Request::QueueOverview { most: usize::MAX })?.map(overview).transpose()? else {
+        return Ok(None);
+    };
     let mut all: HashMap<(String, String), Group> = HashMap::new();
     let (mut after, mut seen) = (None, 0);
     loop {
@@ -97,7 +105,8 @@ fn sorted(groups: impl IntoIterator<Item = Group>) -> Vec<Group> {
     groups
 }
 
-fn progress(seen: usize, all: usize, done: bool) {
+/// On a terminal.
+pub fn progress(seen: usize, all: usize, done: bool) {
     let mut terminal = std::io::stderr();
     if all <= PAGE || !terminal.is_terminal() {
         return;

@@ -6,7 +6,7 @@ use queue::{By, Filter, Suspended, Suspension, Timestamp, suspensions_at_rest};
 use serde_json::Value;
 use smtp::Mailbox;
 
-use super::summary::gather;
+use super::summary::{gather, progress};
 use super::{Resume, Suspend, ask, data_dir, not_running, understood, when};
 use crate::cli::{ConfigFile, print_json};
 use crate::control::Request;
@@ -55,7 +55,7 @@ fn concerned(of: &Suspended) -> Option<Filter> {
 
 fn count(data_dir: &Path, concerned: Option<Filter>) -> Result<Option<usize>, Fault> {
     let Some(filter) = concerned else { return Ok(None) };
-    let gathered = gather(data_dir, By::State, &filter)?.ok_or_else(not_running)?;
+    let gathered = gather(data_dir, By::State, &filter, progress)?.ok_or_else(not_running)?;
     Ok(Some(gathered.groups.iter().map(|group| group.letters).sum()))
 }
 

@@ -1,6 +1,7 @@
 //! `gatepost queue top`: the queue live. On a terminal each picture takes the place of the one before; else it is one after
 //! the other, so that it can be kept.
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,6 +19,8 @@ mod screen;
 
 use screen::Screen;
 
+/// Sites in one picture, where no terminal says how many fit.
+const SITES: usize = 1_000;
 /// Counting letters takes at most this part of the server's time.
 const COUNTING: u32 = 20;
 
@@ -64,7 +67,7 @@ pub fn run(arguments: &Top) -> Result<(), Fault> {
 }
 
 fn overview(data_dir: &Path) -> Result<Overview, Fault> {
-    understood(ask(data_dir, &Request::QueueOverview)?.ok_or_else(not_running)?)
+    understood(ask(data_dir, &Request::QueueOverview { most: SITES })?.ok_or_else(not_running)?)
 }
 
 impl Counted {
@@ -73,7 +76,7 @@ impl Counted {
             return Ok(());
         }
         let began = Instant::now();
-        let gathered = gather(data_dir, By::Site, &Filter::default())?.ok_or_else(not_running)?;
+        let gathered = gather(data_dir, By::Site, &Filter::default(), |_, _, _| ())?.ok_or_else(not_running)?;
         (self.groups, self.at, self.took) = (gathered.groups, Some(began), began.elapsed());
         Ok(())
     }
@@ -108,7 +111,7 @@ fn plain(lines: &[String]) -> io::Result<()> {
 
 /// One line for each site, the busiest first; as many and as wide as fit.
 fn picture(now: &Overview, before: Option<&Overview>, groups: &[Group], size: Option<(usize, usize)>) -> Vec<String> {
-    let (columns, rows) = size.unwrap_or((usize::MAX, usize::MAX));
+    let (columns, rows) = size.unwrap_or((usize::MAX, SITES));
     let took = seconds(now, before);
     let received = speed(now.received, before.map(|before| before.received), took);
     let delivered = speed(now.delivered, before.map(|before| before.delivered), took);
@@ -127,20 +130,22 @@ fn picture(now: &Overview, before: Option<&Overview>, groups: &[Group], size: Op
         let lane = lane.map_or((0, 0), |lane| (lane.running, lane.ready));
         std::cmp::Reverse((lane, group.map_or(0, |group| group.letters)))
     });
-    lines.extend(sites.iter().take(rows.saturating_sub(3)).map(|(lane, group)| row(now, before, *lane, *group, took)));
+    let earlier: Begun<'_> = before.map(begun).unwrap_or_default();
+    let shown = sites.iter().take(rows.saturating_sub(3));
+    lines.extend(shown.map(|(lane, group)| row(now, &earlier, *lane, *group, took)));
     lines.iter().map(|line| shortened(line, columns)).collect()
 }
 
-fn row(
-    now: &Overview,
-    before: Option<&Overview>,
-    lane: Option<&LaneReport>,
-    group: Option<&Group>,
-    took: f64,
-) -> String {
-    let is = |other: &&LaneReport, lane: &LaneReport| (&other.site, &other.source) == (&lane.site, &lane.source);
-    let earlier = lane.and_then(|lane| before?.lanes.iter().find(|other| is(other, lane)));
-    let per_second = lane.map_or(0.0, |lane| speed(lane.begun, earlier.map(|lane| lane.begun), took));
+/// Attempts begun at each lane.
+type Begun<'o> = HashMap<(&'o str, &'o str), u64>;
+
+fn begun(overview: &Overview) -> Begun<'_> {
+    overview.lanes.iter().map(|lane| ((lane.site.as_str(), lane.source.as_str()), lane.begun)).collect()
+}
+
+fn row(now: &Overview, earlier: &Begun<'_>, lane: Option<&LaneReport>, group: Option<&Group>, took: f64) -> String {
+    let before = |lane: &LaneReport| earlier.get(&(lane.site.as_str(), lane.source.as_str())).copied();
+    let per_second = lane.map_or(0.0, |lane| speed(lane.begun, before(lane), took));
     let name = match (lane, group) {
         (Some(lane), _) if !lane.source.is_empty() => format!("{} from {}", lane.site, lane.source),
         (Some(lane), _) => lane.site.clone(),
@@ -161,7 +166,7 @@ fn row(
 
 /// Lanes with what waits there, and groups that have no lane now.
 fn sites<'a>(now: &'a Overview, groups: &'a [Group]) -> Vec<(Option<&'a LaneReport>, Option<&'a Group>)> {
-    let mut by_lane: std::collections::HashMap<(&str, &str), &Group> =
+    let mut by_lane: HashMap<(&str, &str), &Group> =
         groups.iter().map(|group| ((group.name.as_str(), group.source.as_str()), group)).collect();
     let key = |lane: &'a LaneReport| (lane.site.as_str(), lane.source.as_str());
     let mut sites: Vec<_> = now.lanes.iter().map(|lane| (Some(lane), by_lane.remove(&key(lane)))).collect();

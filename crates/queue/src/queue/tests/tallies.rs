@@ -116,7 +116,7 @@ async fn the_overview_says_which_limit_binds() {
     for _ in 0..2 {
         busy.push(next(&queue).await);
     }
-    let overview = queue.overview();
+    let overview = queue.overview(1);
     assert_eq!((overview.letters, overview.active, overview.busy, overview.connections), (3, 3, 2, 2));
     let lane = overview.lanes.first().unwrap();
     assert_eq!((lane.site.as_str(), lane.ready, lane.running, lane.begun), ("far.example", 1, 2, 2));
