@@ -29,7 +29,7 @@ pub(crate) const LIFE_OF_TROUBLE: Duration = Duration::from_secs(30);
 /// An attempt asks again about trouble that is older: somebody may have mended the DNS and wants to see it work.
 const JUST_NOW: Duration = Duration::from_secs(2);
 /// Domains that are remembered at most.
-pub(crate) const MOST_DOMAINS: usize = 200_000;
+pub(crate) const MOST_DOMAINS: usize = 50_000;
 
 /// The servers of a domain, or why there are none.
 pub(crate) type Servers = Result<Arc<Plan>, Arc<Unroutable>>;

@@ -23,7 +23,7 @@ use crate::queue::Lane;
 use crate::table::IdMap;
 
 /// Letters with ready or running recipients, over all lanes: past so many no more are read because they are due.
-pub(super) const ACTIVE_MOST: usize = 30_000;
+pub(super) const ACTIVE_MOST: usize = 20_000;
 /// Past so many, fresh letters wait as well.
 const ACTIVE_LIMIT: usize = 100_000;
 /// What a sender may always have ready in a lane that is open.
@@ -106,7 +106,7 @@ impl Scheduler {
         if queue.pace.allowed(self.now) == 0 {
             return false;
         }
-        let share = ACTIVE_MOST.saturating_sub(self.out.len()) / 2;
+        let share = ACTIVE_MOST.saturating_sub(self.out.len());
         queue.ready.len() < share || queue.ready.of_sender(flow) < SENDER_LEAST
     }
 

@@ -19,6 +19,8 @@ use crate::letter::{QueueId, Timestamp};
 /// A chunk is written when it has this many records or octets.
 const CHUNK_RECORDS: usize = 340;
 const CHUNK_BYTES: u64 = 8 << 20;
+/// A segment with so many records is full: until it has a hint, some 60 octets of each are in memory.
+pub(super) const MOST_RECORDS: usize = if cfg!(test) { 2_000 } else { 1 << 18 };
 /// Room kept beyond the removals, for states and the seal.
 const MOST_SPARE: u64 = 16 << 10;
 /// Room kept beyond all that, on a full disk given back to make place for the next segment and for the few letters that
@@ -60,7 +62,8 @@ impl Log {
         if end + successor <= young.room {
             return Ok(());
         }
-        if end > self.config.segment_size && young.end + self.chunk_bytes > FIRST {
+        let full = end > self.config.segment_size || young.records.len() >= MOST_RECORDS;
+        if full && young.end + self.chunk_bytes > FIRST {
             self.flush()?;
             return self.roll(size + self.keep_free(purpose));
         }

@@ -172,6 +172,29 @@ fn a_small_full_disk_gives_back_a_segment_that_is_not_large() {
 }
 
 #[test]
+fn a_segment_of_many_small_records_ends_before_it_is_full() {
+    use super::super::room::MOST_RECORDS;
+    let disk = SimDisk::new();
+    let config = SpoolConfig { segment_size: 64 << 20, preallocate: 16 << 10, ..config() };
+    let (log, ..) = recover::open_all(config, Arc::new(disk.clone())).unwrap();
+    let mut bench = Bench { disk, log };
+    let id = bench.append(100).unwrap();
+    for round in 0..30 {
+        bench.log.write((0..200).map(|n: u64| Op::Update {
+            id,
+            state: (round * 200 + n).to_le_bytes().to_vec(),
+            answer: None,
+        }));
+        bench.log.sync();
+    }
+    assert!(bench.segments() >= 3, "{:?}", bench.disk.names());
+    let most = bench.log.segments.values().map(|segment| segment.records.len()).max().unwrap();
+    assert!(most < 2 * MOST_RECORDS, "{most} records in memory");
+    let (_, recovered) = bench.reopen();
+    assert_eq!(recovered.letters[0].state.as_deref(), Some(&5_999u64.to_le_bytes()[..]));
+}
+
+#[test]
 fn a_start_on_a_full_disk_delivers_what_is_there() {
     let mut bench = Bench::new();
     let ids: Vec<QueueId> = (0..20).map(|_| bench.append(700).unwrap()).collect();
