@@ -21,6 +21,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
@@ -252,7 +253,7 @@ impl Shaping {
         if self.domain.is_empty() {
             return None;
         }
-        self.domain.get_key_value(&lower(domain)).map(|(name, level)| (name.as_str(), level))
+        self.domain.get_key_value(&*lower(domain)).map(|(name, level)| (name.as_str(), level))
     }
 
     /// The rules that a reply from a site matches; none for what is no refusal.
@@ -273,7 +274,7 @@ impl Shaping {
     fn matching<'s>(&'s self, site: &str, reply: &str) -> impl Iterator<Item = &'s Rule> {
         let site = lower(site);
         let own = of_site(&site, |name| self.rules.site.get(name));
-        let provider = self.sites.get(&site).and_then(|name| self.rules.provider.get(name));
+        let provider = self.sites.get(&*site).and_then(|name| self.rules.provider.get(name));
         let mut near = own.into_iter().chain(provider).flat_map(move |rules| rules.matching(reply)).peekable();
         // What is known of this very site says more than what is true of most.
         let default = near.peek().is_none().then(|| self.rules.default.matching(reply));
@@ -309,7 +310,12 @@ fn all_rules(kind: &str, entries: &BTreeMap<String, Entry>) -> Result<HashMap<St
     ruled.map(|(name, entry)| Ok((name.clone(), Rules::of(&[kind, name], &entry.automation)?))).collect()
 }
 
-/// Names of the DNS are compared in lower case and without a final dot.
-fn lower(name: &str) -> String {
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+/// Names of the DNS are compared in lower case and without a final dot; mostly they come like that.
+fn lower(name: &str) -> Cow<'_, str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|octet| octet.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }

@@ -123,12 +123,13 @@ impl ShapingConfig {
 
     pub(super) fn lower_names(&mut self) {
         for names in [&mut self.site, &mut self.domain] {
-            *names = std::mem::take(names).into_iter().map(|(name, entry)| (lower(&name), entry)).collect();
+            *names =
+                std::mem::take(names).into_iter().map(|(name, entry)| (lower(&name).into_owned(), entry)).collect();
         }
         for provider in self.provider.values_mut() {
-            provider.site = provider.site.take().map(|site| lower(&site));
+            provider.site = provider.site.take().map(|site| lower(&site).into_owned());
             for suffix in &mut provider.mx {
-                *suffix = lower(suffix.trim_start_matches('.'));
+                *suffix = lower(suffix.trim_start_matches('.')).into_owned();
             }
         }
     }
