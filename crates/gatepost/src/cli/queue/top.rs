@@ -169,7 +169,10 @@ fn sites<'a>(now: &'a Overview, groups: &'a [Group]) -> Vec<(Option<&'a LaneRepo
     let mut by_lane: HashMap<(&str, &str), &Group> =
         groups.iter().map(|group| ((group.name.as_str(), group.source.as_str()), group)).collect();
     let key = |lane: &'a LaneReport| (lane.site.as_str(), lane.source.as_str());
-    let mut sites: Vec<_> = now.lanes.iter().map(|lane| (Some(lane), by_lane.remove(&key(lane)))).collect();
+    let busy = |lane: &LaneReport| lane.open + lane.ready + lane.running > 0;
+    let sites = now.lanes.iter().map(|lane| (Some(lane), by_lane.remove(&key(lane))));
+    // Of a lane without letters only its past is remembered.
+    let mut sites: Vec<_> = sites.filter(|(lane, group)| group.is_some() || lane.is_some_and(busy)).collect();
     sites.extend(by_lane.into_values().map(|group| (None, Some(group))));
     sites
 }
