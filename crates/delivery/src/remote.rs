@@ -111,8 +111,7 @@ impl<'a> Passage<'a, '_> {
         if self.by_data {
             kept.connection.forgo_bdat();
         }
-        let most = kept.most_recipients(&self.waiting);
-        let group: Group<'a> = self.waiting.drain(..most).collect();
+        let group = self.next_group(&mut kept);
         let fresh_may_help = kept.letters > 0 && !self.tried_again;
         let ending = transaction(&mut kept, self.ear, self.attempt, &mut self.needs, &group).await;
         if fresh_may_help && is_dead(&ending, kept.connection.heard()) {
@@ -132,6 +131,22 @@ impl<'a> Passage<'a, '_> {
             }
             Ending::Said(delivery, alive) => self.hear(kept, delivery, alive, group, fresh_may_help).await,
         }
+    }
+
+    /// As many as the server takes at once. Where it takes no internationalized addresses, what comes back for their sake is not
+    /// the letter of the others (RFC 6531 §3.5).
+    fn next_group(&mut self, kept: &mut Kept) -> Group<'a> {
+        let most = kept.most_recipients(&self.waiting);
+        let group: Group<'a> = self.waiting.drain(..most).collect();
+        let plain = |(_, recipient): &(usize, &Recipient)| recipient.address.is_ascii();
+        let takes_all = kept.connection.session().capabilities().is_none_or(|offered| offered.smtputf8);
+        let first = group.first().is_some_and(plain);
+        if takes_all || group.iter().all(|one| plain(one) == first) {
+            return group;
+        }
+        let (group, others) = group.into_iter().partition(|one| plain(one) == first);
+        self.again(others);
+        group
     }
 
     /// What the server said decides whether it is asked again, another is asked, or it has the last word.

@@ -51,6 +51,17 @@ async fn a_letter_that_needs_smtputf8_goes_back() {
 }
 
 #[tokio::test]
+async fn an_internationalized_recipient_does_not_keep_the_letter_from_the_others() {
+    let sink = Sink::new(Script::default()).await;
+    let to = ["chlo\u{e9}@a.example", "bob@a.example", "j\u{f6}rg@a.example", "cat@a.example"];
+    let outcomes = relay(&sink).send_as(attempt_with(&to, b"Subject: x\r\n\r\nx\r\n", utf8())).await;
+    assert_eq!(verdicts(&outcomes), [Failed, Relayed, Failed, Relayed], "{}", outcomes[1].reply);
+    assert_eq!(outcomes[2].reply.enhanced.unwrap().to_string(), "5.6.7");
+    assert_eq!(sink.seen.letters()[0].to, ["bob@a.example", "cat@a.example"]);
+    assert_eq!((sink.seen.letters().len(), sink.seen.connections()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_letter_that_is_called_binary_and_is_text_goes_as_text() {
     let sink = Sink::new(Script::default()).await;
     let mut house = relay(&sink);
