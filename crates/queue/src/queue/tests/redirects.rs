@@ -65,3 +65,35 @@ async fn a_redirection_takes_what_waits_and_leaves_what_is_tried_or_held() {
     let (worker, attempt) = next(&queue).await;
     assert_eq!((attempt.letter.id, &*worker.lane.site.0), (held, "other.example"));
 }
+
+/// One way or the other: no power cut loses a letter, or a redirection that was told.
+#[tokio::test]
+async fn no_power_cut_in_a_bulk_redirection_loses_a_letter_or_what_was_told() {
+    use crate::spool::sim::{Dice, Fault, SimDisk};
+    let open = |disk: &SimDisk| {
+        let mut config = config(Path::new("/data"));
+        config.retry.intervals = vec![Duration::from_secs(3600)];
+        Queue::open_on(config, Arc::new(Domains::default()), Arc::new(disk.clone()), Recorder::none()).unwrap()
+    };
+    let mut cut = 0;
+    for step in 0..16 {
+        let disk = SimDisk::new();
+        let queue = open(&disk);
+        for n in 0..30 {
+            submit(&queue, letter("alice@near.example", &[&format!("b{n}@far.example")])).await;
+        }
+        disk.fault_in(step, Fault::PowerCut);
+        let answer = at_rest(&queue, |queue| queue.redirect(&Selection::All, Some("other.example"))).await;
+        disk.die();
+        let disk = disk.after_power_cut(&mut Dice::new(step + 1));
+        let queue = open(&disk);
+        let letters = at_rest(&queue, |queue| queue.list(&Filter::default())).await;
+        assert_eq!(letters.len(), 30, "step {step}");
+        let redirected = letters.iter().filter(|letter| letter.redirect.is_some()).count();
+        match answer {
+            Ok(count) => assert_eq!((count, redirected), (30, 30), "step {step}"),
+            Err(_) => cut += 1,
+        }
+    }
+    assert!((1..16).contains(&cut), "the power was never cut in the middle, or always: {cut}");
+}
